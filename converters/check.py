@@ -1,0 +1,106 @@
+"""Proof of a conversion: the source in its own runtime against the target in its own, stage by stage."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters import parity, sources
+from shared import framework as frameworks
+from shared.errors import WeightError
+from shared.net import Net
+from shared.weights import existing, sha256
+
+SEED = 0
+_CAFFE = (".caffemodel",)
+# By the end of a target's name; a safetensors file runs in the framework that the user names.
+_TARGETS = {".onnx": "onnx", ".pth": "torch", ".pt": "torch", ".h5": "keras", ".caffemodel": "caffe"}
+_OTHER = {"torch": "keras", "keras": "torch"}
+
+
+def check(
+    source: Path,
+    target: Path,
+    *,
+    prototxt: Path | None = None,
+    model: str | None = None,
+    framework: str = "torch",
+) -> dict[str, Any]:
+    """Compare, write `TARGET.parity.json` beside the target (a folder may hold several), return its content.
+
+    A caffemodel with its prototxt runs in OpenCV's `dnn`; every other source runs in the framework that does
+    not run the target, so that no network is compared with itself.  Both get the same seeded images, each as
+    its own `info.preprocess` makes them.  All on the CPU in float32, where there is no TF32.
+
+    Raises `WeightError` that names the worst stage if it is above `parity.GATE` or not finite; the report is
+    written in that case too, with `passed` false.
+    """
+    running = _TARGETS.get(target.suffix, framework)
+    reference = _reference(source, running, prototxt, model)
+    candidate = frameworks.load(
+        running, existing(target, "the converted file"), **_caffe_option(target, running)
+    )
+    report = parity.Report(
+        model=reference.info.spec.name,
+        reference=parity.Side(source.name, reference.weights_sha256, reference.runtime),
+        candidate=parity.Side(target.name, sha256(target), candidate.runtime),
+        inputs={
+            name: _rows(reference, candidate, image)
+            for name, image in check_images(reference.info.spec).items()
+        },
+    )
+    report.write(report_path(target))
+    if not report.passed:
+        worst = report.worst
+        raise WeightError(
+            f"{target}: stage {worst.stage} differs from {source.name} ({reference.runtime}) by "
+            f"{worst.ratio:.1e} of its maximum, expected at most {parity.GATE:.0e}; do not use the file, "
+            f"see {report_path(target).name}"
+        )
+    return report.to_dict()
+
+
+def report_path(target: Path) -> Path:
+    """Where the report on `target` lies."""
+    return target.with_name(f"{target.name}.parity.json")
+
+
+def _reference(source: Path, running: str, prototxt: Path | None, model: str | None) -> Net:
+    if prototxt is not None and source.suffix in _CAFFE:
+        return frameworks.load("caffe", source, model=model, prototxt=prototxt)
+    arrays, info = sources.read(source, model=model, prototxt=prototxt)
+    other = _OTHER.get(running, "torch")
+    return frameworks.module(other, "net").LoadedNet(arrays, info, info.source_sha256)
+
+
+def _caffe_option(target: Path, running: str) -> dict[str, Path]:
+    return {"prototxt": target.with_suffix(".prototxt")} if running == "caffe" else {}
+
+
+def check_images(spec: Any) -> dict[str, np.ndarray]:
+    """Seeded RGB images (N, H, W, 3) uint8 by description: noise in two sizes, and one with large shapes.
+
+    Networks that normalise with the statistics of the image take one image at a time, its sides multiples of
+    `spec.stride`; the others also get a batch of two, and sides that pooling has to round up.
+    """
+    rng = np.random.default_rng(SEED)
+    batch, odd = (1, (88, 64)) if spec.family == "mobilenet_v2_small" else (2, (65, 83))
+    return {
+        f"noise {batch}x64x80": rng.integers(0, 256, (batch, 64, 80, 3), np.uint8),
+        f"noise 1x{odd[0]}x{odd[1]}": rng.integers(0, 256, (1, *odd, 3), np.uint8),
+        "shapes 1x96x64": _shapes(96, 64)[None],
+    }
+
+
+def _shapes(height: int, width: int) -> np.ndarray:
+    """(height, width, 3) uint8: a different ramp in each colour, and two discs."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    image = np.stack([255 * x / width, 255 * y / height, 255 * (x + y) / (width + height)], axis=-1)
+    image[(x - width / 3) ** 2 + (y - height / 3) ** 2 < (width / 6) ** 2] = (230, 40, 20)
+    image[(x - width / 2) ** 2 + (y - height / 1.5) ** 2 < (width / 5) ** 2] = (10, 60, 200)
+    return image.astype(np.uint8)
+
+
+def _rows(reference: Net, candidate: Net, images: np.ndarray) -> list[parity.Row]:
+    expected, found = (net(net.info.preprocess(images), stages=True) for net in (reference, candidate))
+    return parity.compare(expected, found, stages=list(reference.info.spec.stage_outputs()))

@@ -1,0 +1,17 @@
+"""From a spec to the network that it describes."""
+
+from typing import Any
+
+import keras
+
+from keras_impl.body25 import Body25
+from keras_impl.cpm import Cpm
+from keras_impl.mobilenet_v2_small import MobilenetV2Small
+from keras_impl.openpose import OpenPose
+
+_FAMILIES = {"openpose": OpenPose, "body25": Body25, "cpm": Cpm, "mobilenet_v2_small": MobilenetV2Small}
+
+
+def build(spec: Any) -> keras.Model:
+    """The untrained network of `spec`, with the framework's default initialisation."""
+    return _FAMILIES[spec.family](spec)

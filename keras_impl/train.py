@@ -1,0 +1,14 @@
+"""Train on the built-in benchmark:  python keras_impl/train.py --recipe builtin_small --out runs/small"""
+
+import sys
+from pathlib import Path
+
+if (
+    not __package__
+):  # started as a file: use the root of the repository, as `python -m keras_impl.train` would
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from keras_impl.training import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Canonical weights in and out of a Keras network, and HDF5 weight files read without running their code."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from shared import hdf5
+from shared.errors import WeightError
+from shared.weights import Arrays, ModelInfo, replacing
+
+OIHW_TO_HWIO = (2, 3, 1, 0)
+_INFO = "pose_info"  # attribute of the root group of the .weights.h5 that we write
+# Keras's name of a variable -> torch's
+_KINDS = {
+    "kernel": "weight", "alpha": "weight", "gamma": "weight", "beta": "bias",
+    "moving_mean": "running_mean", "moving_variance": "running_var",
+}  # fmt: skip
+
+
+def canonical(layer: str, variable: str) -> str:
+    """The canonical name of a Keras variable.  Layer names must not have dots, so `__` stands for a dot."""
+    return f"{layer.replace('__', '.')}.{_KINDS.get(variable, variable)}"
+
+
+def _axes(layer: keras.Layer, rank: int) -> tuple[int, ...]:
+    """The transposition that takes torch's axes to those of `layer`."""
+    if rank != 4:
+        return tuple(range(rank))
+    return (2, 3, 0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else OIHW_TO_HWIO
+
+
+def _variables(network: keras.Model) -> dict[str, tuple[keras.Layer, Any]]:
+    return {
+        canonical(layer.name, variable.name): (layer, variable)
+        for layer in network.layers
+        for variable in layer.weights
+    }
+
+
+def get_arrays(network: keras.Model) -> Arrays:
+    """The network's weights under their canonical names, in torch's axis order."""
+    found = {}
+    for name, (layer, variable) in _variables(network).items():
+        array = np.asarray(keras.ops.convert_to_numpy(variable.value))
+        inverse = np.argsort(_axes(layer, array.ndim))
+        found[name] = np.ascontiguousarray(array.transpose(inverse) if array.ndim != 3 else array.reshape(-1))
+    return found
+
+
+def set_arrays(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    """Fill the network, strictly: every array by name and shape."""
+    variables = _variables(network)
+    if variables.keys() != arrays.keys():
+        raise KeyError(f"weights of another network: {sorted(variables.keys() ^ arrays.keys())[:4]}")
+    for name, (layer, variable) in variables.items():
+        array = arrays[name].transpose(_axes(layer, arrays[name].ndim))
+        # A PReLU's slope is (C,) in a file and (1, 1, C) in Keras, which shares it over the axes of the image.
+        variable.assign(array[None, None] if len(variable.shape) == 3 else array)
+
+
+def read_native(path: Path) -> Mapping[str, Any]:
+    """A `.weights.h5` as {"layers": {layer name: its arrays in Keras's axes}, "info": what we wrote, or None}."""
+    with hdf5.opened(path, "a Keras weight file (.weights.h5)") as file:
+        info = json.loads(file.attrs[_INFO]) if _INFO in file.attrs else None
+        arrays = hdf5.arrays(file, path)
+        layers = {}
+        for group in file.get("layers", {}).values():
+            variables = group.get("vars", {})
+            inside = [arrays[f"{variables.name[1:]}/{i}"] for i in range(len(variables))]
+            if inside:
+                layers[str(variables.attrs["name"])] = inside
+    return {"layers": layers, "info": info}
+
+
+def set_native(network: keras.Model, layers: Mapping[str, list[np.ndarray]], where: str) -> None:
+    """Fill the network from `read_native(...)["layers"]`, strictly, by layer name and shape."""
+    wanted = {layer.name: layer.weights for layer in network.layers if layer.weights}
+    if wanted.keys() != layers.keys():
+        missing, extra = sorted(wanted.keys() - layers.keys()), sorted(layers.keys() - wanted.keys())
+        raise WeightError(
+            f"{where}: {len(wanted.keys() & layers.keys())} of the {len(wanted)} layers of {network.name} found; "
+            f"missing {missing[:3]}, left over {extra[:3]}. Is it the right file, and the right --model?"
+        )
+    for name, variables in wanted.items():
+        shapes, given = [tuple(v.shape) for v in variables], [a.shape for a in layers[name]]
+        if shapes != given:
+            raise WeightError(
+                f"{where}: layer {name} has shapes {given}, expected {shapes}; is it the right file?"
+            )
+        for variable, array in zip(variables, layers[name], strict=True):
+            variable.assign(array)
+
+
+def write_native(path: Path, network: keras.Model, info: ModelInfo) -> None:
+    """Write a `.weights.h5` that `model.load_weights` reads, with the model's description as an attribute."""
+    if not path.name.endswith(".weights.h5"):
+        raise WeightError(f"{path}: Keras names its weight files *.weights.h5; give the file such a name")
+    with replacing(path) as temporary:
+        network.save_weights(temporary)
+        with h5py.File(temporary, "r+") as file:
+            file.attrs[_INFO] = json.dumps(info.to_dict(), sort_keys=True)

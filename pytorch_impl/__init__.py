@@ -1,0 +1,3 @@
+"""The networks in PyTorch."""
+
+from pytorch_impl.net import load as load

@@ -1,0 +1,14 @@
+"""Train on the built-in benchmark:  python pytorch_impl/train.py --recipe builtin_small --out runs/small"""
+
+import sys
+from pathlib import Path
+
+if (
+    not __package__
+):  # started as a file: use the root of the repository, as `python -m pytorch_impl.train` would
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from pytorch_impl.training import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Architectures as frozen specs: what layers there are and how large, never how a framework builds them."""

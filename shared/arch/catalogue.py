@@ -1,0 +1,140 @@
+"""Every architecture by name."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from math import prod
+from typing import Any, Protocol
+
+from shared.arch.body25 import Body25Spec
+from shared.arch.cpm import CpmSpec
+from shared.arch.mobilenet_v2_small import MobilenetV2SmallSpec
+from shared.arch.openpose import OpenPoseSpec
+from shared.errors import UserError, WeightError, unknown
+
+
+class Spec(Protocol):
+    """What every architecture tells: its names and shapes.  `family` names the file that builds it."""
+
+    name: str
+    skeleton: str
+    width: float
+    stages: int
+    family: str
+    stride: int
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Field ("heat", "paf") -> channels."""
+
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Canonical name -> shape (torch's axis order) of every weight."""
+
+    def stage_outputs(self) -> dict[str, str]:
+        """Layer name -> field, for every stage, in the order of the forward pass."""
+
+
+SPECS: dict[str, Any] = {
+    spec.name: spec
+    for spec in (
+        OpenPoseSpec("coco18", "coco18", 6),
+        OpenPoseSpec("mpi15", "mpi15", 6),
+        OpenPoseSpec("mpi15_4stages", "mpi15", 4),
+        Body25Spec("body25", "body25"),
+        Body25Spec("coco18_dense", "coco18"),
+        CpmSpec("hand21", "hand21"),
+        CpmSpec("face70", "face70"),
+        MobilenetV2SmallSpec(),
+    )
+}
+
+
+def spec(name: str, **changes: Any) -> Any:
+    """The spec of that name, with `width` or `stages` replaced where the family has them."""
+    if name not in SPECS:
+        raise unknown("model", name, SPECS)
+    base = SPECS[name]
+    changes = {
+        key: value for key, value in changes.items() if value is not None and value != getattr(base, key)
+    }
+    wrong = [key for key in changes if key not in asdict(base)]
+    if wrong:
+        raise UserError(f"model {name}: {wrong[0]} is fixed at {getattr(base, wrong[0])}; leave it out")
+    return replace(base, **changes)
+
+
+def n_parameters(spec: Spec) -> int:
+    return sum(prod(shape) for shape in spec.tensors().values())
+
+
+def final_outputs(spec: Spec) -> dict[str, str]:
+    """Field -> name of the layer that gives its final map."""
+    return {field: name for name, field in spec.stage_outputs().items()}
+
+
+def to_dict(spec: Any) -> dict[str, Any]:
+    return asdict(spec)
+
+
+def from_dict(values: Mapping[str, Any]) -> Any:
+    """The inverse of `to_dict`: a spec as a weight file stores it."""
+    return spec(values["name"], **{k: v for k, v in values.items() if k in ("width", "stages", "norm")})
+
+
+def infer(shapes: Mapping[str, tuple[int, ...]], where: str, name: str | None = None) -> Any:
+    """The spec whose weights have exactly these names and shapes, with its width and stages.
+
+    `name` restricts the search to one model.  Raises `WeightError` that names the nearest architecture and what
+    is missing from it and left over.
+    """
+    candidates = [s for base in ([spec(name)] if name else SPECS.values()) for s in _variants(base, shapes)]
+    given = {key: tuple(shape) for key, shape in shapes.items()}
+    for candidate in candidates:
+        if candidate.tensors() == given:
+            return candidate
+    nearest = max(candidates, key=lambda s: len(s.tensors().items() & given.items()))
+    raise mismatch(nearest, given, where)
+
+
+def mismatch(expected: Any, given: Mapping[str, tuple[int, ...]], where: str) -> WeightError:
+    """The error for weights that do not fit `expected`: what is missing, left over or wrongly shaped."""
+    wanted = expected.tensors()
+    missing = [key for key in wanted if key not in given]
+    extra = [key for key in given if key not in wanted]
+    shaped = [
+        f"{key} {tuple(given[key])}, expected {wanted[key]}"
+        for key in wanted
+        if key in given and tuple(given[key]) != wanted[key]
+    ]
+    found = len(wanted) - len(missing) - len(shaped)
+    parts = [f"{where}: {found} of the {len(wanted)} arrays of {expected.name} found"]
+    for title, names in (("missing", missing), ("of another shape:", shaped), ("left over", extra)):
+        if names:
+            more = f", … and {len(names) - 3} more" if len(names) > 3 else ""
+            parts.append(f"{title} {', '.join(names[:3])}{more}")
+    return WeightError("; ".join(parts) + ". Is it the right file, and the right --model?")
+
+
+def _variants(base: Any, shapes: Mapping[str, tuple[int, ...]]) -> list[Any]:
+    """`base` at the width and with the number of stages that the file suggests."""
+    fields = asdict(base)
+    changes: dict[str, Any] = {}
+    if "width" in fields and "conv1_1.weight" in shapes:
+        changes["width"] = shapes["conv1_1.weight"][0] / 64
+    if "stages" in fields:
+        stages = [int(m[1]) for key in shapes if (m := re.match(r"Mconv1_stage(\d+)", key))]
+        changes["stages"] = max(stages, default=1)
+    if "norm" in fields:
+        changes["norm"] = "conv1_1_bn.weight" in shapes
+    # MPI with four stages is published under a name of its own.
+    if base.name == "mpi15" and changes.get("stages") == 4:
+        return []
+    return [replace(base, **changes)]
+
+
+def expect(found: Any, name: str | None, where: str) -> None:
+    """Insist that a file holds the model that the user named, if one was named."""
+    if name is not None and spec(name).name != found.name:
+        raise WeightError(
+            f"{where}: holds {found.name}, expected {name}; leave --model out or give another file"
+        )

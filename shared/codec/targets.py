@@ -1,0 +1,67 @@
+"""What the published implementations draw for the network to learn, as named values."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shared.codec import gaussian, paf
+from shared.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """How people become maps.  Lengths are image pixels.
+
+    `cutoff`: a Gaussian is drawn where its exponent is at most this (ln 100 in the Caffe code), None everywhere.
+    `overlap`: where two people's Gaussians meet, "max" (the paper) or "sum_clipped" (the released Caffe code).
+    `paf_overlap`: where two limbs of one kind meet, "last" (a counter that is never raised, in the Caffe code)
+    or "average" (the paper).
+    `limb_width`: distance from the limb's axis that still belongs to it; `strict` leaves out its border.
+    `rounding` of the limb's box: "c" (half away from zero), "python" (half to even) or "truncate".
+    `paf_offset`: a map cell g stands for the pixel `stride * g + paf_offset`.  The originals use 0 here although
+    their heatmaps use (stride - 1) / 2; the paper's geometry is the latter.
+    """
+
+    stride: int = 8
+    sigma: float = 7.0
+    cutoff: float | None = None
+    overlap: str = "max"
+    paf_overlap: str = "average"
+    limb_width: float = 8.0
+    strict: bool = False
+    rounding: str = "python"
+    paf_offset: float = 3.5
+
+
+PAPER = TargetSpec()
+CAFFE = TargetSpec(
+    cutoff=4.6052, overlap="sum_clipped", paf_overlap="last", rounding="c", paf_offset=0.0
+)  # caffe_rtpose, data_transformer.cpp
+KERAS = TargetSpec(paf_overlap="last", paf_offset=0.0)  # kevinlin, anatolix, and H-Liu's HDF5 loaders
+TENSORBOY = replace(CAFFE, paf_overlap="average", rounding="python", strict=True)
+LIGHTWEIGHT = replace(CAFFE, rounding="truncate")
+
+TARGETS = {
+    "paper": PAPER, "caffe": CAFFE, "keras": KERAS, "tensorboy": TENSORBOY, "lightweight": LIGHTWEIGHT,
+}  # fmt: skip
+
+
+def encode(
+    points: np.ndarray, skeleton: Skeleton, size: tuple[int, int], spec: TargetSpec = PAPER
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw people: heat (h, w, K + 1) with the background last, and paf (h, w, 2L), float32.
+
+    `points` is (P, K, 3) in image pixels; a keypoint counts where its third column is above 0.  `size` is that
+    of the maps, (h, w) cells.
+    """
+    heat = np.zeros((*size, skeleton.n_heat), np.float32)
+    for k in range(skeleton.n_keypoints):
+        known = points[:, k, 2] > 0
+        heat[..., k] = gaussian.render(points[known, k, :2], size, spec)
+    if skeleton.background:
+        heat[..., -1] = np.maximum(1 - heat[..., :-1].max(axis=-1), 0)
+    field = np.zeros((*size, skeleton.n_paf), np.float32)
+    for i, (a, b) in enumerate(skeleton.limbs):
+        known = (points[:, a, 2] > 0) & (points[:, b, 2] > 0)
+        field[..., 2 * i : 2 * i + 2] = paf.render(points[known, a, :2], points[known, b, :2], size, spec)
+    return heat, field

@@ -1,0 +1,44 @@
+"""How a network wants its colours: channel order, scale, mean and deviation.  Stored with the weights."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """The network reads `(x * scale - mean) / std`, x in 0..255, channels in `order` ("rgb" or "bgr")."""
+
+    order: str
+    scale: float
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """An RGB image (..., H, W, 3), uint8 or float in 0..255, as the network's (..., H, W, 3) float32 input."""
+        x = image[..., ::-1] if self.order == "bgr" else image
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        return (x.astype(np.float32) * np.float32(self.scale) - mean) / std
+
+    def value(self, colour: float) -> np.ndarray:
+        """(3,) What a grey of that brightness (0..255) becomes, channel by channel in the network's order."""
+        return self(np.full((1, 1, 3), colour, np.float32))[0, 0]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Preprocess":
+        return cls(values["order"], values["scale"], tuple(values["mean"]), tuple(values["std"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+# Every weight that comes from Caffe: x / 256 - 0.5, so that an image of 128 is 0.
+CAFFE = Preprocess("bgr", 1 / 256, (0.5, 0.5, 0.5))
+# What tensorboy's own training calls "vgg": torchvision's ImageNet statistics.
+IMAGENET = Preprocess("rgb", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# tf-pose-estimation's graphs: the image as OpenCV reads it; mobilenet_v2_small normalises inside.
+RAW_BGR = Preprocess("bgr", 1.0)
+
+PREPROCESS = {"caffe": CAFFE, "imagenet": IMAGENET, "raw_bgr": RAW_BGR}
