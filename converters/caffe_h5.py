@@ -35,8 +35,6 @@ def read(path: Path) -> Blobs:
 def _ordered(blobs: dict[str, np.ndarray], layer: str, path: Path) -> list[np.ndarray]:
     names = [str(i) for i in range(len(blobs))]
     if sorted(blobs) != sorted(names):
-        raise WeightError(
-            f"{path}: layer {layer} has blobs {sorted(blobs)}, expected {names}; is it a Caffe file?"
-        )
+        raise WeightError(f"{path}: layer {layer} has blobs {sorted(blobs)}, expected {names}; is it a Caffe file?")
     with np.errstate(over="ignore", invalid="ignore"):
         return [blobs[name].astype(np.float32, copy=False) for name in names]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from converters.caffe_schema import message
+from converters.caffe_schema import messages
 from shared import hdf5
 from shared.errors import WeightError
 from shared.weights import Arrays, existing
@@ -38,14 +38,12 @@ def read(path: Path) -> Blobs:
     if data.startswith(hdf5.SIGNATURE):
         raise WeightError(f"{path}: is HDF5, expected {_WHAT}; name a Caffe HDF5 file *.caffemodel.h5")
     try:
-        net = message("NetParameter").FromString(data)
+        net = messages()["NetParameter"].FromString(data)
     except DecodeError:
         raise WeightError(f"{path}: not a whole caffemodel ({_guess(data)}); get the file again") from None
     old, new = len(net.layers), len(net.layer)
     if old and new:
-        raise WeightError(
-            f"{path}: mixes {new} layers of Caffe's format with {old} of its old one; save it with Caffe"
-        )
+        raise WeightError(f"{path}: mixes {new} layers of Caffe's format with {old} of its old one; save it with Caffe")
     double = False
     layers: dict[str, list[np.ndarray]] = {}
     for layer in net.layer or net.layers:
@@ -53,17 +51,11 @@ def read(path: Path) -> Blobs:
             continue
         name = _text(layer.name, path)
         if name in layers:
-            raise WeightError(
-                f"{path}: two layers named {name} have weights, expected one; which is meant is unknown"
-            )
-        layers[name] = [
-            _array(blob, f"{path}: blob {i} of layer {name}") for i, blob in enumerate(layer.blobs)
-        ]
+            raise WeightError(f"{path}: two layers named {name} have weights, expected one; which is meant is unknown")
+        layers[name] = [_array(blob, f"{path}: blob {i} of layer {name}") for i, blob in enumerate(layer.blobs)]
         double = double or any(blob.double_data for blob in layer.blobs)
     if not layers:
-        raise WeightError(
-            f"{path}: no layer has weights ({_guess(data)}), expected {_WHAT}; get the file again"
-        )
+        raise WeightError(f"{path}: no layer has weights ({_guess(data)}), expected {_WHAT}; get the file again")
     return Blobs(layers, double)
 
 
@@ -75,9 +67,7 @@ def canonical(blobs: Blobs, where: str) -> Arrays:
     arrays: Arrays = {}
     for name, (first, *others) in blobs.layers.items():
         if len(others) > 1:
-            raise WeightError(
-                f"{where}: layer {name} has {1 + len(others)} blobs, expected a weight and a bias"
-            )
+            raise WeightError(f"{where}: layer {name} has {1 + len(others)} blobs, expected a weight and a bias")
         arrays[f"{name}.weight"] = first if others else _vector(first)
         if others:
             arrays[f"{name}.bias"] = _vector(others[0])
@@ -110,11 +100,7 @@ def _vector(array: np.ndarray) -> np.ndarray:
 
 
 def _array(blob: Any, where: str) -> np.ndarray:
-    shape = (
-        tuple(blob.shape.dim)
-        if blob.HasField("shape")
-        else (blob.num, blob.channels, blob.height, blob.width)
-    )
+    shape = tuple(blob.shape.dim) if blob.HasField("shape") else (blob.num, blob.channels, blob.height, blob.width)
     numbers = _numbers(blob, prod(shape))
     if min(shape, default=0) < 1 or len(numbers) != prod(shape):
         raise WeightError(f"{where} has {len(numbers)} numbers for a shape of {shape}; is the file damaged?")
@@ -128,16 +114,14 @@ def _numbers(blob: Any, expected: int) -> np.ndarray:
         if raw and len(raw) == expected * np.dtype(kind).itemsize:
             return _single(np.frombuffer(raw, kind))
     try:
-        loose = message("Numbers").FromString(blob.SerializeToString())
+        loose = messages()["Numbers"].FromString(blob.SerializeToString())
     except DecodeError:
         return np.empty(0, np.float32)
     return _single(np.array(loose.double_data or loose.data, np.float64))
 
 
 def _single(numbers: np.ndarray) -> np.ndarray:
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # an infinity is found and named when the weights are checked
+    with np.errstate(over="ignore", invalid="ignore"):  # an infinity is found and named when the weights are checked
         return numbers.astype(np.float32, copy=False)
 
 
@@ -147,9 +131,7 @@ def _text(name: bytes, path: Path) -> str:
     except UnicodeDecodeError:
         text = ""
     if not text or not text.isprintable():
-        raise WeightError(
-            f"{path}: a layer with weights is named {name!r}, expected a readable name; is it damaged?"
-        )
+        raise WeightError(f"{path}: a layer with weights is named {name!r}, expected a readable name; is it damaged?")
     return text
 
 

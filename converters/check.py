@@ -9,12 +9,13 @@ from converters import parity, sources
 from shared import framework as frameworks
 from shared.errors import WeightError
 from shared.net import Net
+from shared.preprocess import PREPROCESS
 from shared.weights import existing, sha256
 
 SEED = 0
-_CAFFE = (".caffemodel",)
 # By the end of a target's name; a safetensors file runs in the framework that the user names.
 _TARGETS = {".onnx": "onnx", ".pth": "torch", ".pt": "torch", ".h5": "keras", ".caffemodel": "caffe"}
+_DESCRIBED = (".safetensors", ".onnx", ".h5")  # targets that say how they want their colours
 _OTHER = {"torch": "keras", "keras": "torch"}
 
 
@@ -24,38 +25,40 @@ def check(
     *,
     prototxt: Path | None = None,
     model: str | None = None,
+    preprocess: str | None = None,
     framework: str = "torch",
 ) -> dict[str, Any]:
     """Compare, write `TARGET.parity.json` beside the target (a folder may hold several), return its content.
 
-    A caffemodel with its prototxt runs in OpenCV's `dnn`; every other source runs in the framework that does
+    A Caffe network with its prototxt runs in OpenCV's `dnn`; every other source runs in the framework that does
     not run the target, so that no network is compared with itself.  Both get the same seeded images, each as
-    its own `info.preprocess` makes them.  All on the CPU in float32, where there is no TF32.
+    its own `info.preprocess` makes them (`preprocess` overrides the source's, as in the conversion) where the
+    target's format holds one.  All on the CPU in float32, where there is no TF32.
 
     Raises `WeightError` that names the worst stage if it is above `parity.GATE` or not finite; the report is
     written in that case too, with `passed` false.
     """
     running = _TARGETS.get(target.suffix, framework)
     reference = _reference(source, running, prototxt, model)
-    candidate = frameworks.load(
-        running, existing(target, "the converted file"), **_caffe_option(target, running)
-    )
+    candidate = frameworks.load(running, existing(target, "the converted file"))
+    colours = PREPROCESS[preprocess] if preprocess else reference.info.preprocess
+    seen = candidate.info.preprocess if target.suffix in _DESCRIBED else colours
+    inputs = {
+        name: _rows(reference, colours(images), candidate, seen(images))
+        for name, images in check_images(reference.info.spec).items()
+    }
     report = parity.Report(
         model=reference.info.spec.name,
         reference=parity.Side(source.name, reference.weights_sha256, reference.runtime),
         candidate=parity.Side(target.name, sha256(target), candidate.runtime),
-        inputs={
-            name: _rows(reference, candidate, image)
-            for name, image in check_images(reference.info.spec).items()
-        },
+        inputs=inputs,
     )
     report.write(report_path(target))
     if not report.passed:
         worst = report.worst
         raise WeightError(
-            f"{target}: stage {worst.stage} differs from {source.name} ({reference.runtime}) by "
-            f"{worst.ratio:.1e} of its maximum, expected at most {parity.GATE:.0e}; do not use the file, "
-            f"see {report_path(target).name}"
+            f"{target.name}: stage {worst.stage} differs from {source.name} ({reference.runtime}) by "
+            f"{worst.ratio:.1e} of its maximum, expected at most {parity.GATE:.0e}; do not use this conversion"
         )
     return report.to_dict()
 
@@ -66,15 +69,13 @@ def report_path(target: Path) -> Path:
 
 
 def _reference(source: Path, running: str, prototxt: Path | None, model: str | None) -> Net:
-    if prototxt is not None and source.suffix in _CAFFE:
+    described = prototxt is not None or source.with_suffix(".prototxt").is_file()
+    if sources.kind(source) == "caffe" and described:
         return frameworks.load("caffe", source, model=model, prototxt=prototxt)
     arrays, info = sources.read(source, model=model, prototxt=prototxt)
     other = _OTHER.get(running, "torch")
-    return frameworks.module(other, "net").LoadedNet(arrays, info, info.source_sha256)
-
-
-def _caffe_option(target: Path, running: str) -> dict[str, Path]:
-    return {"prototxt": target.with_suffix(".prototxt")} if running == "caffe" else {}
+    digest = sha256(source) if source.is_file() else info.source_sha256
+    return frameworks.module(other, "net").LoadedNet(arrays, info, digest)
 
 
 def check_images(spec: Any) -> dict[str, np.ndarray]:
@@ -101,6 +102,6 @@ def _shapes(height: int, width: int) -> np.ndarray:
     return image.astype(np.uint8)
 
 
-def _rows(reference: Net, candidate: Net, images: np.ndarray) -> list[parity.Row]:
-    expected, found = (net(net.info.preprocess(images), stages=True) for net in (reference, candidate))
-    return parity.compare(expected, found, stages=list(reference.info.spec.stage_outputs()))
+def _rows(reference: Net, expects: np.ndarray, candidate: Net, sees: np.ndarray) -> list[parity.Row]:
+    stages = list(reference.info.spec.stage_outputs())
+    return parity.compare(reference(expects, stages=True), candidate(sees, stages=True), stages)

@@ -40,9 +40,7 @@ def layers(spec: object) -> list[Layer]:
         _cpm(graph, spec)
     else:
         name = getattr(spec, "name", spec)
-        raise UserError(
-            f"{name} never was a Caffe network and cannot become one; write .safetensors or .onnx instead"
-        )
+        raise UserError(f"{name} never was a Caffe network and cannot become one; write .safetensors or .onnx instead")
     return graph.layers
 
 
@@ -67,18 +65,14 @@ class _Graph:
                 if row.act:
                     self._add(_TYPES[row.act], row.act_name, (top,), top)
             else:
-                self._add(
-                    "Pooling", row.name, (bottom,), top, ("pool", "MAX"), ("kernel_size", 2), ("stride", 2)
-                )
+                self._add("Pooling", row.name, (bottom,), top, ("pool", "MAX"), ("kernel_size", 2), ("stride", 2))
             bottom = top
         return bottom
 
     def concat(self, name: str, *bottoms: str, top: str = "") -> str:
         return self._add("Concat", name, bottoms, top or name)
 
-    def _add(
-        self, kind: str, name: str, bottoms: tuple[str, ...], top: str, *settings: tuple[str, object]
-    ) -> str:
+    def _add(self, kind: str, name: str, bottoms: tuple[str, ...], top: str, *settings: tuple[str, object]) -> str:
         self.layers.append(Layer(kind, name, bottoms, (top,), settings))
         return top
 

@@ -55,9 +55,7 @@ def _continue(url: str, part: Path, start: int, size: int | None) -> bool:
         return _beyond_the_end(error, part, start)
     with response:
         if "text/html" in response.headers.get("Content-Type", ""):
-            raise UserError(
-                f"{url}: answers with a web page, not with the file; get it by hand and use --file"
-            )
+            raise UserError(f"{url}: answers with a web page, not with the file; get it by hand and use --file")
         if response.status != 206:  # the server starts from the beginning
             start = 0
         total = _total(response, start)
@@ -93,9 +91,7 @@ def _append(response: Any, part: Path, start: int, expected: int | None) -> int:
         while block := response.read(_BLOCK):
             received += len(block)
             if received > (_LIMIT if expected is None else expected):
-                raise UserError(
-                    f"{response.url}: sends more than {expected or _LIMIT} bytes; it is another file"
-                )
+                raise UserError(f"{response.url}: sends more than {expected or _LIMIT} bytes; it is another file")
             file.write(block)
             bar.update(len(block))
     return received

@@ -3,9 +3,7 @@
 import sys
 from pathlib import Path
 
-if (
-    not __package__
-):  # started as a file: use the root of the repository, as `python -m converters.fetch` would
+if not __package__:  # started as a file: use the root of the repository, as `python -m converters.fetch` would
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from converters.fetcher import main

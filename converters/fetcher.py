@@ -48,13 +48,9 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fetch.py", description=__doc__)
     parser.add_argument("name", nargs="?", help="which weights; --list shows them")
     parser.add_argument("--list", action="store_true", help="show all known weights, and stop")
-    parser.add_argument(
-        "--file", type=Path, help="a copy that you have: verify and use it, without the network"
-    )
+    parser.add_argument("--file", type=Path, help="a copy that you have: verify and use it, without the network")
     parser.add_argument("--url", help="another address of the same file")
-    parser.add_argument(
-        "--out", type=Path, default=Path("data/weights"), help="folder (default: %(default)s)"
-    )
+    parser.add_argument("--out", type=Path, default=Path("data/weights"), help="folder (default: %(default)s)")
     parser.add_argument("--accept-licence", action="store_true", help="you have read the licence, and agree")
     return parser
 
@@ -70,7 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise unknown("weights", arguments.name or "(no name given)", known)
     entry = known[arguments.name]
     _agree(entry, arguments.accept_licence)
-    print(fetch(entry, arguments.out, file=arguments.file, url=arguments.url))
+    try:
+        print(fetch(entry, arguments.out, file=arguments.file, url=arguments.url))
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"--out {arguments.out}: cannot be written ({reason}); choose another folder") from None
     return 0
 
 
@@ -87,9 +87,7 @@ def _agree(entry: Entry, accepted: bool) -> None:
         return
     print(f"{entry.file}: {entry.what}\nlicence: {entry.licence}", file=sys.stderr)
     if not sys.stdin.isatty():
-        raise UserError(
-            f"{entry.name}: its licence asks your consent ({entry.licence}); add --accept-licence"
-        )
+        raise UserError(f"{entry.name}: its licence asks your consent ({entry.licence}); add --accept-licence")
     print("Do you agree? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UserError(f"{entry.name}: licence not accepted; nothing was downloaded")
@@ -101,7 +99,6 @@ def fetch(entry: Entry, folder: Path, file: Path | None = None, url: str | None 
     Beside it lies `FILE.fetched.json`: source, size, SHA-256, licence, and by what it was verified.
     """
     target = folder / entry.file
-    folder.mkdir(parents=True, exist_ok=True)
     if file is not None:
         _insist(existing(file, entry.file), entry, target)
         if file.resolve() != target.resolve():
@@ -112,8 +109,12 @@ def fetch(entry: Entry, folder: Path, file: Path | None = None, url: str | None 
         _insist(target, entry, target)
     else:
         _download(entry, target, [url, *entry.urls] if url else entry.urls)
-    if entry.prototxt is not None and file is None:
-        _get_prototxt(entry.prototxt, target.with_suffix(".prototxt"))
+    prototxt = target.with_suffix(".prototxt")
+    if entry.prototxt is not None and not prototxt.exists():
+        if file is None:
+            _get_prototxt(entry.prototxt, prototxt)
+        else:
+            print(f"its prototxt: {entry.prototxt}", file=sys.stderr)
     return target
 
 
@@ -122,6 +123,7 @@ def _download(entry: Entry, target: Path, urls: Sequence[str]) -> None:
     from converters.download import download
 
     part = target.with_name(f"{target.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
     if not entry.hashes:
         part.unlink(missing_ok=True)  # nothing would prove that both halves are of one file
     for url in urls:
@@ -199,8 +201,6 @@ def _get_prototxt(url: str, target: Path) -> None:
     """The network's description beside its weights, which are good without it: a failure is only told."""
     from converters.download import download
 
-    if target.exists():
-        return
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
     try:

@@ -44,12 +44,10 @@ def _row(stage: str, reference: Mapping[str, np.ndarray], candidate: Mapping[str
             raise WeightError(f"the {side} has no stage {stage}, expected it among {', '.join(outputs)}")
     a, b = reference[stage].astype(np.float64), candidate[stage].astype(np.float64)
     if a.shape != b.shape:
-        raise WeightError(
-            f"stage {stage}: shape {b.shape} after conversion, expected {a.shape} as in the reference"
-        )
+        raise WeightError(f"stage {stage}: shape {b.shape} after conversion, expected {a.shape} as in the reference")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return Row(stage, math.nan, math.nan, math.inf)
     maximum, difference = (float(np.abs(x).max(initial=0)) for x in (a, a - b))
-    if not (math.isfinite(maximum) and math.isfinite(difference)):
-        return Row(stage, difference, maximum, math.inf)
     if difference == 0:
         return Row(stage, 0.0, maximum, 0.0)
     return Row(stage, difference, maximum, difference / maximum if maximum else math.inf)

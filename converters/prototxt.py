@@ -45,15 +45,13 @@ def read(path: Path) -> Message:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text or len(data) > _LARGEST:
-        raise UserError(
-            f"{path}: not a text file, expected a prototxt; were --prototxt and --caffemodel exchanged?"
-        )
+        raise UserError(f"{path}: not a text file, expected a prototxt; were --prototxt and --caffemodel exchanged?")
     return parse(text, str(path))
 
 
 def parse(text: str, where: str) -> Message:
     """`text` as nested fields; `where` begins the message of an error."""
-    return _Parser(text, where).message("", 0)
+    return _Parser(text, where).message("", 0, 1)
 
 
 def write(message: Message, indent: str = "") -> str:
@@ -84,12 +82,11 @@ class _Parser:
         self.next = _Token("", "", 1)
         self._advance()
 
-    def message(self, closing: str, depth: int) -> Message:
-        """Fields up to `closing`, or up to the end of the file where it is empty."""
+    def message(self, closing: str, depth: int, start: int) -> Message:
+        """Fields up to `closing`, or up to the end of the file where it is empty; they begin in line `start`."""
         if depth > _DEEPEST:
             self._fail(f"more than {_DEEPEST} nested braces")
         fields: Message = {}
-        start = self.next.line
         while self.next.text != closing:
             if self.next.kind == "end":
                 self._fail(f"the file ends inside the braces of line {start}; is it truncated?")
@@ -115,7 +112,7 @@ class _Parser:
     def _value(self, depth: int, colon: bool) -> object:
         token = self._take()
         if token.kind == "mark" and token.text in _CLOSING:
-            fields = self.message(_CLOSING[token.text], depth + 1)
+            fields = self.message(_CLOSING[token.text], depth + 1, token.line)
             self._advance()
             return fields
         if token.kind not in ("string", "word") or not colon:

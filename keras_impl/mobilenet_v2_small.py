@@ -54,7 +54,7 @@ def _run(units: Iterable[Unit], x: Any) -> Any:
         else:
             x = layers.Conv2D(unit.cout, unit.kernel, **options)(x)
         if unit.norm:
-            norm = {"image": ImageNorm, "stored": StoredNorm}[unit.norm]
+            norm = ImageNorm if unit.norm == "image" else StoredNorm
             x = norm(EPSILON, name=unit.norm_name.replace(".", "__"))(x)
         if unit.act:
             x = layers.ReLU(max_value=6.0 if unit.act == "relu6" else None)(x)
@@ -117,12 +117,9 @@ class Enlarge(layers.Layer):
 
 def _enlarge_axis(x: Any, axis: int, length: Any) -> Any:
     size = ops.shape(x)[axis]
-    scale = ops.cast(size, "float32") / ops.cast(length, "float32")
-    position = ops.cast(ops.arange(length), "float32") * scale
-    before = ops.cast(ops.floor(position), "int32")
+    position = ops.arange(length, dtype="int32") * size  # in units of 1 / length, so that it is exact
+    before = position // length
     after = ops.minimum(before + 1, size - 1)
-    part = position - ops.cast(before, "float32")
-    shape = [1, 1, 1, 1]
-    shape[axis] = -1
+    part = ops.cast(position % length, x.dtype) / ops.cast(length, x.dtype)
     low = ops.take(x, before, axis=axis)
-    return low + (ops.take(x, after, axis=axis) - low) * ops.cast(ops.reshape(part, shape), x.dtype)
+    return low + (ops.take(x, after, axis=axis) - low) * ops.reshape(part, (-1, 1, 1) if axis == 1 else (-1, 1))

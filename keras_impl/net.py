@@ -16,9 +16,7 @@ from shared.weights import Arrays, ModelInfo, check, read, sha256
 class LoadedNet:
     """See `shared.net.Net`."""
 
-    def __init__(
-        self, arrays: Arrays, info: ModelInfo, weights_sha256: str = "", device: str = "cpu"
-    ) -> None:
+    def __init__(self, arrays: Arrays, info: ModelInfo, weights_sha256: str = "", device: str = "cpu") -> None:
         self.info = info
         self.weights_sha256 = weights_sha256
         self.runtime = f"keras {keras.__version__} on {keras.backend.backend()}"
@@ -36,9 +34,7 @@ class LoadedNet:
         return {key: keras.ops.convert_to_numpy(outputs[name]) for key, name in names.items()}
 
 
-def load(
-    path: str | Path, model: str | None = None, device: str = "cpu", prototxt: Path | None = None
-) -> LoadedNet:
+def load(path: str | Path, model: str | None = None, device: str = "cpu", prototxt: Path | None = None) -> LoadedNet:
     """A ready network from a weight file of this project, or from a `.weights.h5` of ours.
 
     Raises `WeightError` for a file that does not hold exactly the weights of one architecture.

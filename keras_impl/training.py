@@ -1,7 +1,7 @@
 """The training loop: batches, a loss over every branch of every stage, Adam."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -10,7 +10,7 @@ import numpy as np
 from keras_impl import losses, models, weights
 from shared import training
 from shared.command import command
-from shared.recipe import learning_rate
+from shared.recipe import Recipe, learning_rate
 from shared.samples import Batch, Samples
 from shared.training import Log, initial, recipe_of, save
 
@@ -24,16 +24,21 @@ def loss_of(target_and_mask: Any, prediction: Any) -> Any:
     return losses.euclidean(keras.ops.cast(prediction, "float32"), target, mask)
 
 
-def train_step(network: keras.Model, batch: Batch) -> float:
-    """One step of gradient descent; returns the loss before it, summed over all branches and stages."""
-    targets = {"heat": batch.heat, "paf": batch.paf}
-    wanted = {
-        name: np.concatenate([targets[field], batch.mask], axis=-1)
-        for name, field in network.spec.stage_outputs().items()
-    }
-    logs = network.train_on_batch(batch.images, wanted, return_dict=True)
-    network.reset_metrics()
-    return float(logs["loss"])
+def prepare(network: keras.Model, recipe: Recipe) -> Callable[[Batch, float], float]:
+    """Get a network ready to train: a function that takes one step at a learning rate and returns the loss."""
+    optimizer = keras.optimizers.Adam(recipe.lr, epsilon=1e-8)
+    fields = network.spec.stage_outputs()
+    network.compile(optimizer, loss=dict.fromkeys(fields, loss_of))
+
+    def step(batch: Batch, rate: float) -> float:
+        optimizer.learning_rate = rate
+        targets = {"heat": batch.heat, "paf": batch.paf}
+        wanted = {name: np.concatenate([targets[field], batch.mask], axis=-1) for name, field in fields.items()}
+        logs = network.train_on_batch(batch.images, wanted, return_dict=True)
+        network.reset_metrics()
+        return float(logs["loss"])
+
+    return step
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,14 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         keras.config.set_dtype_policy("mixed_bfloat16")
     network = models.build(info.spec)
     weights.set_arrays(network, arrays)
-    optimizer = keras.optimizers.Adam(recipe.lr, epsilon=1e-8)
-    network.compile(optimizer, loss=dict.fromkeys(info.spec.stage_outputs(), loss_of))
+    train_step = prepare(network, recipe)
     log = Log(options.out, recipe, f"keras {keras.__version__} on {keras.backend.backend()}")
     recent = []
     for step, batch in zip(range(recipe.steps), samples.batches(), strict=False):
         rate = learning_rate(recipe, step)
-        optimizer.learning_rate = rate
-        recent.append(train_step(network, batch))
+        recent.append(train_step(batch, rate))
         if (step + 1) % LOG_EVERY == 0 or step + 1 == recipe.steps:
             log.step(step + 1, sum(recent) / len(recent), rate)
             recent.clear()

@@ -89,9 +89,7 @@ def set_native(network: keras.Model, layers: Mapping[str, list[np.ndarray]], whe
     for name, variables in wanted.items():
         shapes, given = [tuple(v.shape) for v in variables], [a.shape for a in layers[name]]
         if shapes != given:
-            raise WeightError(
-                f"{where}: layer {name} has shapes {given}, expected {shapes}; is it the right file?"
-            )
+            raise WeightError(f"{where}: layer {name} has shapes {given}, expected {shapes}; is it the right file?")
         for variable, array in zip(variables, layers[name], strict=True):
             variable.assign(array)
 

@@ -72,17 +72,19 @@ class _ConvUnit(nn.Conv2d):
 
     def __init__(self, unit: Unit) -> None:
         groups = unit.cin if unit.depthwise else 1
-        super().__init__(unit.cin, unit.cout, unit.kernel, unit.stride, groups=groups, bias=False)
+        padding = unit.kernel // 2 if unit.stride == 1 else 0
+        super().__init__(unit.cin, unit.cout, unit.kernel, unit.stride, padding, groups=groups, bias=False)
         self.unit = unit
         if unit.norm:
-            norm = {"image": ImageNorm, "stored": StoredNorm}[unit.norm]
+            norm = ImageNorm if unit.norm == "image" else StoredNorm
             self.BatchNorm = norm(unit.cout, EPSILON)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         unit = self.unit
-        top, bottom = same_padding(x.shape[-2], unit.kernel, unit.stride)
-        left, right = same_padding(x.shape[-1], unit.kernel, unit.stride)
-        x = super().forward(functional.pad(x, (left, right, top, bottom)))
+        if unit.stride > 1:
+            vertical, horizontal = (same_padding(size, unit.kernel, unit.stride) for size in x.shape[-2:])
+            x = functional.pad(x, (*horizontal, *vertical))
+        x = super().forward(x)
         if unit.norm:
             x = self.BatchNorm(x)
         return _ACTIVATIONS[unit.act](x) if unit.act else x
@@ -98,9 +100,10 @@ class ImageNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        variance, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
+        x = x - x.mean(dim=(2, 3), keepdim=True)
+        variance = x.square().mean(dim=(2, 3), keepdim=True)  # on the CPU ten times as fast as torch.var_mean
         scale = self.weight[:, None, None] * torch.rsqrt(variance + self.epsilon)
-        return (x - mean) * scale + self.bias[:, None, None]
+        return x * scale + self.bias[:, None, None]
 
 
 class StoredNorm(nn.Module):
@@ -134,12 +137,10 @@ class Enlarge(nn.Module):
 
 
 def _enlarge_axis(x: torch.Tensor, axis: int, length: int) -> torch.Tensor:
-    last = x.shape[axis] - 1
-    position = torch.arange(length, device=x.device) * (x.shape[axis] / length)
-    before = position.floor().long()
-    after = (before + 1).clamp(max=last)
-    shape = [1, 1, 1, 1]
-    shape[axis] = length
-    part = (position - before).to(x.dtype).reshape(shape)
+    size = x.shape[axis]
+    position = torch.arange(length, device=x.device) * size  # in units of 1 / length, so that it is exact
+    before = position // length
+    after = (before + 1).clamp(max=size - 1)
+    part = (position - before * length).to(x.dtype) / length  # the exporter to ONNX has no % by a size
     low = x.index_select(axis, before)
-    return low + (x.index_select(axis, after) - low) * part
+    return low + (x.index_select(axis, after) - low) * part.reshape((-1, 1) if axis == 2 else (-1,))

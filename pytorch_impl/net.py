@@ -17,16 +17,15 @@ torch.backends.cuda.matmul.allow_tf32 = False
 class LoadedNet:
     """See `shared.net.Net`."""
 
-    def __init__(
-        self, arrays: Arrays, info: ModelInfo, weights_sha256: str = "", device: str = "cpu"
-    ) -> None:
+    def __init__(self, arrays: Arrays, info: ModelInfo, weights_sha256: str = "", device: str = "cpu") -> None:
         self.info = info
         self.weights_sha256 = weights_sha256
         self.runtime = f"torch {torch.__version__}"
         self.device = _device(device)
         self.network = models.build(info.spec)
         weights.set_arrays(self.network, arrays)
-        self.network.to(self.device, memory_format=torch.channels_last).eval()
+        # torch has this overload, its stubs do not
+        self.network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def __call__(self, images: np.ndarray, stages: bool = False) -> dict[str, np.ndarray]:
         x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2)  # (N, C, H, W)
@@ -37,9 +36,7 @@ class LoadedNet:
         return {key: outputs[name].permute(0, 2, 3, 1).cpu().numpy() for key, name in names.items()}
 
 
-def load(
-    path: str | Path, model: str | None = None, device: str = "cpu", prototxt: Path | None = None
-) -> LoadedNet:
+def load(path: str | Path, model: str | None = None, device: str = "cpu", prototxt: Path | None = None) -> LoadedNet:
     """A ready network from a weight file of this project, or from a plain state dict (.pth, .pt) of ours.
 
     Raises `WeightError` for a file that does not hold exactly the weights of one architecture.
@@ -62,7 +59,5 @@ def _device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).split("\n")[0][:120]
-        raise UserError(
-            f"--device {name}: not to be had here ({reason}); use cpu, or cuda on a GPU"
-        ) from None
+        raise UserError(f"--device {name}: not to be had here ({reason}); use cpu, or cuda on a GPU") from None
     return device

@@ -3,9 +3,7 @@
 import sys
 from pathlib import Path
 
-if (
-    not __package__
-):  # started as a file: use the root of the repository, as `python -m pytorch_impl.train` would
+if not __package__:  # started as a file: use the root of the repository, as `python -m pytorch_impl.train` would
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from pytorch_impl.training import main  # noqa: E402

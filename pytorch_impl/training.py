@@ -1,7 +1,7 @@
 """The training loop: batches, a loss over every branch of every stage, Adam."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -27,18 +27,23 @@ def loss_of(network: nn.Module, batch: Batch, bf16: bool) -> torch.Tensor:
         outputs = network(images)
     fields = network.spec.stage_outputs()
     targets = {"heat": heat, "paf": paf}
-    return sum(
-        losses.euclidean(outputs[name].float(), targets[field], mask) for name, field in fields.items()
-    )
+    return sum(losses.euclidean(outputs[name].float(), targets[field], mask) for name, field in fields.items())
 
 
-def train_step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, recipe: Recipe) -> float:
-    """One step of gradient descent; returns the loss before it."""
-    loss = loss_of(network, batch, recipe.bf16)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return float(loss.detach())
+def prepare(network: nn.Module, recipe: Recipe) -> Callable[[Batch, float], float]:
+    """Get a network ready to train: a function that takes one step at a learning rate and returns the loss."""
+    network.to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.Adam(network.parameters(), recipe.lr)
+
+    def step(batch: Batch, rate: float) -> float:
+        optimizer.param_groups[0]["lr"] = rate
+        loss = loss_of(network, batch, recipe.bf16)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    return step
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,13 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     info, arrays = initial(recipe)
     network = models.build(info.spec)
     weights.set_arrays(network, arrays)
-    network.to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.Adam(network.parameters(), recipe.lr)
+    train_step = prepare(network, recipe)
     log = Log(options.out, recipe, f"torch {torch.__version__}")
     recent = []
     for step, batch in zip(range(recipe.steps), samples.batches(), strict=False):
-        rate = optimizer.param_groups[0]["lr"] = learning_rate(recipe, step)
-        recent.append(train_step(network, optimizer, batch, recipe))
+        rate = learning_rate(recipe, step)
+        recent.append(train_step(batch, rate))
         if (step + 1) % LOG_EVERY == 0 or step + 1 == recipe.steps:
             log.step(step + 1, sum(recent) / len(recent), rate)
             recent.clear()

@@ -27,9 +27,7 @@ def opened(path: Path, what: str) -> Iterator[h5py.File]:
             yield file
     except OSError as error:
         reason = str(error).split("\n")[0][:160]
-        raise WeightError(
-            f"{path}: not a whole HDF5 file ({reason}); expected {what}; get it again"
-        ) from None
+        raise WeightError(f"{path}: not a whole HDF5 file ({reason}); expected {what}; get it again") from None
 
 
 def arrays(file: h5py.File, path: Path) -> dict[str, np.ndarray]:
@@ -40,9 +38,7 @@ def arrays(file: h5py.File, path: Path) -> dict[str, np.ndarray]:
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu":
             if item.size * item.dtype.itemsize > limit or item.is_virtual or item.external:
-                raise WeightError(
-                    f"{path}: array {name} of shape {item.shape} is not inside the file; refused"
-                )
+                raise WeightError(f"{path}: array {name} of shape {item.shape} is not inside the file; refused")
             found[name] = np.asarray(item)
 
     file.visititems(visit)

@@ -19,9 +19,7 @@ class Recipe:
     model: str = "coco18"
     width: float = 0.25
     stages: int = 3
-    norm: bool = (
-        True  # batch norms while training, folded into the convolutions of the weights that are saved
-    )
+    norm: bool = True  # batch norms while training, folded into the convolutions of the weights that are saved
     preprocess: Preprocess = CAFFE
     targets: TargetSpec = PAPER
     crop: int = 256
@@ -30,7 +28,7 @@ class Recipe:
     gain: float = 0.2
     offset: float = 20.0
     batch: int = 8
-    steps: int = 8000
+    steps: int = 4500
     lr: float = 3e-3
     warmup: int = 200
     bf16: bool = True  # convolutions in bfloat16, weights and losses in float32

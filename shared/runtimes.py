@@ -32,9 +32,7 @@ class RuntimeNet:
         return {**maps, **outputs} if stages else maps
 
 
-def load_onnx(
-    path: Path, model: str | None = None, device: str = "cpu", prototxt: Path | None = None
-) -> RuntimeNet:
+def load_onnx(path: Path, model: str | None = None, device: str = "cpu", prototxt: Path | None = None) -> RuntimeNet:
     """An ONNX file: ours (which describes itself), or another's with `model` naming what it is.
 
     Inputs may be NCHW or NHWC.  Outputs are known by layer name, or by a single [heat | paf] concatenation.

@@ -39,9 +39,7 @@ class Samples:
         """Batches without end, from `first_step` on, made two ahead in threads."""
         n = self.recipe.batch
         with ThreadPoolExecutor(2) as pool:
-            waiting = [
-                pool.submit(self.batch, range(s * n, (s + 1) * n)) for s in (first_step, first_step + 1)
-            ]
+            waiting = [pool.submit(self.batch, range(s * n, (s + 1) * n)) for s in (first_step, first_step + 1)]
             step = first_step + 2
             while True:
                 yield waiting.pop(0).result()
@@ -75,9 +73,7 @@ class Samples:
         if not people:
             return np.zeros((0, self.skeleton.n_keypoints, 3), np.float32)
         points = np.array([person["keypoints"] for person in people], np.float32).reshape(-1, 17, 3)
-        points[..., :2] = points[..., :2] @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(
-            np.float32
-        )
+        points[..., :2] = points[..., :2] @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32)
         points = self.skeleton.convert_from(COCO17, points)
         return points[:, list(self.skeleton.flip)] if mirrored else points
 

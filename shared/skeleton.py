@@ -45,9 +45,7 @@ class Skeleton:
             raise ValueError(f"skeleton {self.name}: a keypoint name occurs twice")
         mirrored = {(self.flip[a], self.flip[b]) for a, b in self.limbs}
         if mirrored != set(self.limbs):
-            raise ValueError(
-                f"skeleton {self.name}: limbs without a mirror image {mirrored - set(self.limbs)}"
-            )
+            raise ValueError(f"skeleton {self.name}: limbs without a mirror image {mirrored - set(self.limbs)}")
 
     @property
     def n_keypoints(self) -> int:
@@ -125,14 +123,49 @@ def _order(limbs: tuple[tuple[int, int], ...], keypoints: tuple[str, ...], pairs
 
 
 _COCO17 = tuple(
-    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
-    "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle".split()
+    [
+        "nose",
+        "left_eye",
+        "right_eye",
+        "left_ear",
+        "right_ear",
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+        "right_elbow",
+        "left_wrist",
+        "right_wrist",
+        "left_hip",
+        "right_hip",
+        "left_knee",
+        "right_knee",
+        "left_ankle",
+        "right_ankle",
+    ]
 )
 COCO17 = Skeleton("coco17", _COCO17, background=False)  # the order of COCO's annotations and results
 
 _COCO18 = tuple(
-    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip right_knee "
-    "right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear".split()
+    [
+        "nose",
+        "neck",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "right_eye",
+        "left_eye",
+        "right_ear",
+        "left_ear",
+    ]
 )
 _COCO18_LIMBS = _limbs(
     _COCO18,
@@ -157,8 +190,23 @@ COCO18 = Skeleton(
 )
 
 _MPI15 = tuple(
-    "head_top upper_neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip "
-    "right_knee right_ankle left_hip left_knee left_ankle chest".split()
+    [
+        "head_top",
+        "upper_neck",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "chest",
+    ]
 )
 MPI15 = Skeleton(
     "mpi15",
@@ -177,16 +225,56 @@ MPI15_MATLAB_ORDER = (0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 8, 9, 10)  # Matlab an
 MPII16 = Skeleton(  # the order of MPII's annotations
     "mpii16",
     tuple(
-        "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax upper_neck head_top "
-        "right_wrist right_elbow right_shoulder left_shoulder left_elbow left_wrist".split()
+        [
+            "right_ankle",
+            "right_knee",
+            "right_hip",
+            "left_hip",
+            "left_knee",
+            "left_ankle",
+            "pelvis",
+            "thorax",
+            "upper_neck",
+            "head_top",
+            "right_wrist",
+            "right_elbow",
+            "right_shoulder",
+            "left_shoulder",
+            "left_elbow",
+            "left_wrist",
+        ]
     ),
     background=False,
 )
 
 _BODY25 = tuple(
-    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist mid_hip right_hip "
-    "right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear left_big_toe "
-    "left_small_toe left_heel right_big_toe right_small_toe right_heel".split()
+    [
+        "nose",
+        "neck",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "mid_hip",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "right_eye",
+        "left_eye",
+        "right_ear",
+        "left_ear",
+        "left_big_toe",
+        "left_small_toe",
+        "left_heel",
+        "right_big_toe",
+        "right_small_toe",
+        "right_heel",
+    ]
 )
 _BODY25_LIMBS = _limbs(
     _BODY25,

@@ -21,9 +21,7 @@ def parser(framework: str) -> argparse.ArgumentParser:
     """The arguments of a training command."""
     parser = argparse.ArgumentParser(description=f"Train OpenPose on the built-in benchmark in {framework}.")
     parser.add_argument("--recipe", default="builtin_small", help="one of " + ", ".join(RECIPES))
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for weights.safetensors and log.jsonl"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights.safetensors and log.jsonl")
     parser.add_argument("--steps", type=int, help="other than the recipe's number")
     parser.add_argument("--batch", type=int, help="other than the recipe's number")
     return parser

@@ -57,9 +57,7 @@ def check(arrays: Mapping[str, np.ndarray], spec: Any, where: str) -> None:
         raise catalogue.mismatch(spec, shapes, where)
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise WeightError(
-                f"{where}: {name} holds NaN or infinity, expected finite weights; get the file again"
-            )
+            raise WeightError(f"{where}: {name} holds NaN or infinity, expected finite weights; get the file again")
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], info: ModelInfo) -> None:
@@ -80,9 +78,7 @@ def read(path: Path) -> tuple[Arrays, ModelInfo]:
             info = _info(metadata, path)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
-        raise WeightError(
-            f"{path}: not a whole safetensors file ({error}); convert or download it again"
-        ) from None
+        raise WeightError(f"{path}: not a whole safetensors file ({error}); convert or download it again") from None
     check(arrays, info.spec, str(path))
     return arrays, info
 

@@ -73,9 +73,7 @@ def test_the_frameworks_mirror_each_other():
 
 
 def test_no_file_hides_a_module_of_another_name():
-    outside = set(sys.stdlib_module_names) | {
-        name for name in packages_distributions() if name.isidentifier()
-    }
+    outside = set(sys.stdlib_module_names) | {name for name in packages_distributions() if name.isidentifier()}
     outside -= set(FOLDERS)  # another distribution may install one of our names; sys.path[0] comes first
     names = {p.stem for p in FILES if p.parent.parent == ROOT and p.parent.name != "shared"}
 

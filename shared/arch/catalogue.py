@@ -54,9 +54,7 @@ def spec(name: str, **changes: Any) -> Any:
     if name not in SPECS:
         raise unknown("model", name, SPECS)
     base = SPECS[name]
-    changes = {
-        key: value for key, value in changes.items() if value is not None and value != getattr(base, key)
-    }
+    changes = {key: value for key, value in changes.items() if value is not None and value != getattr(base, key)}
     wrong = [key for key in changes if key not in asdict(base)]
     if wrong:
         raise UserError(f"model {name}: {wrong[0]} is fixed at {getattr(base, wrong[0])}; leave it out")
@@ -135,6 +133,4 @@ def _variants(base: Any, shapes: Mapping[str, tuple[int, ...]]) -> list[Any]:
 def expect(found: Any, name: str | None, where: str) -> None:
     """Insist that a file holds the model that the user named, if one was named."""
     if name is not None and spec(name).name != found.name:
-        raise WeightError(
-            f"{where}: holds {found.name}, expected {name}; leave --model out or give another file"
-        )
+        raise WeightError(f"{where}: holds {found.name}, expected {name}; leave --model out or give another file")

@@ -72,7 +72,8 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
     The odd one goes to the end, so that a stride of 2 over an even size pads (0, 1) where Caffe would pad (1, 1).
     """
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    # No negative operand of //: ONNX, to which PyTorch exports this, rounds those towards zero.
+    total = max((size - 1) // stride * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
 
@@ -110,9 +111,7 @@ class MobilenetV2SmallSpec:
             hidden = cin * _EXPANSION if index else cin
             expand = Unit(f"{name}.expand", 1, cin, hidden, norm="image", act="relu6")
             units = (
-                Unit(
-                    f"{name}.depthwise", 3, hidden, hidden, stride, depthwise=True, norm="image", act="relu6"
-                ),
+                Unit(f"{name}.depthwise", 3, hidden, hidden, stride, depthwise=True, norm="image", act="relu6"),
                 Unit(f"{name}.project", 1, hidden, cout, norm="image"),
             )
             found.append(Block(name, (expand, *units) if index else units, add=stride == 1 and cin == cout))
@@ -136,11 +135,7 @@ class MobilenetV2SmallSpec:
 
     def stage_outputs(self) -> dict[str, str]:
         """Layer name -> field, for the output of every branch of every stage, in the order of the forward pass."""
-        return {
-            self.branch(stage, field)[-1].name: field
-            for stage in range(1, self.stages + 1)
-            for field in FIELDS
-        }
+        return {self.branch(stage, field)[-1].name: field for stage in range(1, self.stages + 1) for field in FIELDS}
 
     def units(self) -> list[Unit]:
         trunk = [unit for block in self.blocks() for unit in block.units]

@@ -68,11 +68,7 @@ class OpenPoseSpec:
 
     def stage_outputs(self) -> dict[str, str]:
         """Layer name -> field, for the output of every branch of every stage, in the order of the forward pass."""
-        return {
-            self.branch(stage, field)[-1].name: field
-            for stage in range(1, self.stages + 1)
-            for field in FIELDS
-        }
+        return {self.branch(stage, field)[-1].name: field for stage in range(1, self.stages + 1) for field in FIELDS}
 
     def rows(self) -> list[Row]:
         branches = [self.branch(s, f) for s in range(1, self.stages + 1) for f in FIELDS]

@@ -24,9 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m shared.scenes", description="The built-in benchmark's scenes."
-    )
+    parser = argparse.ArgumentParser(prog="python -m shared.scenes", description="The built-in benchmark's scenes.")
     actions = parser.add_subparsers(required=True)
     writing = actions.add_parser("write", help="images/*.png and annotations.json; prints the json's path")
     writing.add_argument("--out", type=Path, required=True, help="folder")

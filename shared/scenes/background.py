@@ -30,13 +30,9 @@ def draw_background(rng: Rng, size: tuple[int, int]) -> tuple[Canvas, float]:
     else:
         base = colour(rng, 30, 225)
         _fill_gradient(low, base, near(rng, base, 60))
-    _fill_texture(
-        rng, low[split:] if kind != "noise" else low, integer(rng, 4, 40) if kind != "noise" else 90
-    )
+    _fill_texture(rng, low[split:] if kind != "noise" else low, integer(rng, 4, 40) if kind != "noise" else 90)
     _fill_texture(rng, low[:split], integer(rng, 0, 22))
-    image = cv2.resize(
-        np.clip(low, 0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR_EXACT
-    )
+    image = cv2.resize(np.clip(low, 0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
     canvas = Canvas(image, (uniform(rng, -0.75, 0.75), uniform(rng, -0.65, -0.2)))
     if kind == "outdoor":
         _draw_skyline(rng, canvas, horizon)

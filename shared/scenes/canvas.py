@@ -18,9 +18,7 @@ BACKGROUND, CROWD = 0, 1  # identities in slot 0
 Point = tuple[float, float]
 
 _EDGE, _SHINE = 150, 284  # tones of a shape's rim and of its lit side, of 256
-_CAP = np.array(
-    [(math.cos(i * math.pi / 6), math.sin(i * math.pi / 6)) for i in range(-3, 4)]
-)  # half a circle
+_CAP = np.array([(math.cos(i * math.pi / 6), math.sin(i * math.pi / 6)) for i in range(-3, 4)])  # half a circle
 _CIRCLE = np.array([(math.cos(i * math.pi / 12), math.sin(i * math.pi / 12)) for i in range(24)])
 
 

@@ -47,9 +47,7 @@ def draw_outfit(rng: np.random.Generator) -> Outfit:
         trousers=trousers,
         leg=0.3 if skirt else weighted(rng, ((0.36, 3), (1.0, 8))),
         skirt=skirt,
-        shoes=weighted(
-            rng, ((colour(rng), 3), (near(rng, (40, 34, 32), 14), 3), (near(rng, (225, 225, 222), 14), 2))
-        ),
+        shoes=weighted(rng, ((colour(rng), 3), (near(rng, (40, 34, 32), 14), 3), (near(rng, (225, 225, 222), 14), 2))),
         bag=weighted(rng, (("", 16), ("backpack", 2), ("handbag", 2))),
         leather=colour(rng, 20, 160),
     )

@@ -11,9 +11,7 @@ from shared.scenes.draws import Colour, tone
 
 _RINGS = [(math.sin(a * math.pi / 8), math.cos(a * math.pi / 8)) for a in range(1, 8)]
 _TURN = [(math.cos(b * math.pi / 6), math.sin(b * math.pi / 6)) for b in range(12)]
-_BALL = np.array(
-    [(0.0, 1.0, 0.0), (0.0, -1.0, 0.0)] + [(r * c, y, r * s) for r, y in _RINGS for c, s in _TURN]
-)
+_BALL = np.array([(0.0, 1.0, 0.0), (0.0, -1.0, 0.0)] + [(r * c, y, r * s) for r, y in _RINGS for c, s in _TURN])
 _DOME = np.array([(1.07 * r * c, 1.1 * y, 1.07 * r * s) for r, y in _RINGS[:3] for c, s in _TURN])
 _BRIM = np.array([(x, 0.42, z) for x, z in ((-0.7, 0.8), (-0.6, 1.5), (0.0, 1.7), (0.6, 1.5), (0.7, 0.8))])
 
@@ -67,9 +65,7 @@ def _place(head: Head, points: np.ndarray) -> np.ndarray:
     x, y, z = head.axes
     out = np.empty((len(points), 2))
     for axis in (0, 1):
-        out[:, axis] = (
-            head.centre[axis] + points[:, 0] * x[axis] + points[:, 1] * y[axis] + points[:, 2] * z[axis]
-        )
+        out[:, axis] = head.centre[axis] + points[:, 0] * x[axis] + points[:, 1] * y[axis] + points[:, 2] * z[axis]
     return out
 
 

@@ -102,9 +102,7 @@ def _places(rng: Rng, size: tuple[int, int], horizon: float) -> list[_Place]:
 def _draw_one(rng: Rng, canvas: Canvas, place: _Place, pitch: float, slot: int) -> Body:
     """Draw a person, what it sits on, and perhaps something before it."""
     angles, build, outfit = draw_angles(rng), draw_build(rng), draw_outfit(rng)
-    yaw = weighted(
-        rng, ((uniform(rng, -35, 35), 11), (uniform(rng, -180, 180), 6), (uniform(rng, 140, 220), 3))
-    )
+    yaw = weighted(rng, ((uniform(rng, -35, 35), 11), (uniform(rng, -180, 180), 6), (uniform(rng, 140, 220), 3)))
     camera = Camera(yaw, pitch, angles.roll, place.scale)
     body = pose_body(build, angles, camera, (place.x, place.ground))
     if angles.name == "sitting" and chance(rng, 0.8):

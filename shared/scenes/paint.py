@@ -82,14 +82,10 @@ class _Painter:
             if fz < 0:
                 place = np.array([cx + fx, cy + fy])
                 along, up = np.array([ax, ay]) * 0.42, (rings[1] - rings[3]).mean(axis=0) * 0.2
-                canvas.hull(
-                    np.array([place + along, place + up, place - along, place - up]), outfit.ink, None
-                )
+                canvas.hull(np.array([place + along, place + up, place - along, place - up]), outfit.ink, None)
 
     def draw_neck(self) -> None:
-        self.tube(
-            self.body.neck, 0.032, self.body.head.point(0.0, -0.55, -0.1), 0.028, self.outfit.skin, NECK
-        )
+        self.tube(self.body.neck, 0.032, self.body.head.point(0.0, -0.55, -0.1), 0.028, self.outfit.skin, NECK)
 
     def draw_skirt(self) -> None:
         points = self.body.keypoints
@@ -103,16 +99,12 @@ class _Painter:
             self.body.head,
             (self.base + FACE, self.base + HAIR, self.base + EAR[0], self.base + EAR[1]),
         )
-        items: list[_Item] = [
-            (head.centre[2] - self.px(0.03), partial(draw_head, self.canvas, head, self.outfit, ids))
-        ]
+        items: list[_Item] = [(head.centre[2] - self.px(0.03), partial(draw_head, self.canvas, head, self.outfit, ids))]
         if self.outfit.cut == "long":
             back = head.point(0.0, -1.0, -0.75)
             # hair lies on the back: behind everything seen from the front, before everything from the back
             bias = 0.06 if head.view[2] < 0 else -0.06
-            items.append(
-                (back[2] + self.px(bias), partial(draw_mane, self.canvas, head, self.outfit, ids[1]))
-            )
+            items.append((back[2] + self.px(bias), partial(draw_mane, self.canvas, head, self.outfit, ids[1])))
         return items
 
     def arm(self, i: int) -> list[_Item]:
@@ -169,9 +161,7 @@ class _Painter:
             shapes = [_outline(back, (0.75 * ax, 0.75 * ay, az), (0.7 * fx, 0.7 * fy, fz))]
             drop = (self.rings[3] - self.rings[1]).mean(axis=0) * 0.4
             shape = np.concatenate([shapes[0] - drop * 0.8, shapes[0] + drop])
-            draw = partial(
-                self.canvas.solid, [shape], self.thick(0.05), self.outfit.leather, self.base + THING
-            )
+            draw = partial(self.canvas.solid, [shape], self.thick(0.05), self.outfit.leather, self.base + THING)
             return [(back[2] + (self.px(0.05) if fz < 0 else -self.px(0.05)), draw)]
         if self.outfit.bag == "handbag" and self.body.posture in ("standing", "walking"):
             x, y, depth = self.body.hands[0]

@@ -91,9 +91,7 @@ def _straight(rng: Rng) -> Leg:
 
 
 def _stand(rng: Rng) -> Angles:
-    return Angles(
-        "standing", (_any_arm(rng), _any_arm(rng)), (_straight(rng), _straight(rng)), uniform(rng, -5, 10)
-    )
+    return Angles("standing", (_any_arm(rng), _any_arm(rng)), (_straight(rng), _straight(rng)), uniform(rng, -5, 10))
 
 
 def _raise(rng: Rng) -> Angles:
@@ -103,13 +101,9 @@ def _raise(rng: Rng) -> Angles:
 def _walk(rng: Rng) -> Angles:
     step, side = uniform(rng, 14, 32), pick(rng, (1, -1))
     legs = [
-        Leg(s * step, uniform(rng, 0, 6), uniform(rng, 2, 14) if s > 0 else uniform(rng, 10, 45))
-        for s in (side, -side)
+        Leg(s * step, uniform(rng, 0, 6), uniform(rng, 2, 14) if s > 0 else uniform(rng, 10, 45)) for s in (side, -side)
     ]
-    arms = [
-        Arm(-s * step + uniform(rng, -8, 8), uniform(rng, 4, 16), uniform(rng, 8, 50), -15)
-        for s in (side, -side)
-    ]
+    arms = [Arm(-s * step + uniform(rng, -8, 8), uniform(rng, 4, 16), uniform(rng, 8, 50), -15) for s in (side, -side)]
     return Angles("walking", (arms[0], arms[1]), (legs[0], legs[1]), uniform(rng, 0, 9), twist=-6 * side)
 
 
@@ -126,29 +120,23 @@ def _run(rng: Rng) -> Angles:
 def _sit(rng: Rng) -> Angles:
     legs = [Leg(uniform(rng, 72, 95), uniform(rng, 2, 24), uniform(rng, 60, 105)) for _ in range(2)]
     arms = [
-        Arm(uniform(rng, 10, 50), uniform(rng, 5, 20), uniform(rng, 35, 95), uniform(rng, -50, 5))
-        for _ in range(2)
+        Arm(uniform(rng, 10, 50), uniform(rng, 5, 20), uniform(rng, 35, 95), uniform(rng, -50, 5)) for _ in range(2)
     ]
     return Angles("sitting", (arms[0], arms[1]), (legs[0], legs[1]), uniform(rng, -12, 22))
 
 
 def _crouch(rng: Rng) -> Angles:
     flex, knee = uniform(rng, 85, 115), uniform(rng, 105, 135)
-    legs = [
-        Leg(flex + uniform(rng, -8, 8), uniform(rng, 5, 28), knee + uniform(rng, -8, 8)) for _ in range(2)
-    ]
+    legs = [Leg(flex + uniform(rng, -8, 8), uniform(rng, 5, 28), knee + uniform(rng, -8, 8)) for _ in range(2)]
     arms = [
-        Arm(uniform(rng, 30, 80), uniform(rng, 5, 20), uniform(rng, 10, 80), uniform(rng, -40, 0))
-        for _ in range(2)
+        Arm(uniform(rng, 30, 80), uniform(rng, 5, 20), uniform(rng, 10, 80), uniform(rng, -40, 0)) for _ in range(2)
     ]
     return Angles("crouching", (arms[0], arms[1]), (legs[0], legs[1]), uniform(rng, 15, 42))
 
 
 def _bend(rng: Rng) -> Angles:
     lean = uniform(rng, 35, 85)
-    arms = [
-        Arm(lean + uniform(rng, -25, 35), uniform(rng, 2, 20), uniform(rng, 0, 50), -10) for _ in range(2)
-    ]
+    arms = [Arm(lean + uniform(rng, -25, 35), uniform(rng, 2, 20), uniform(rng, 0, 50), -10) for _ in range(2)]
     legs = [Leg(uniform(rng, 0, 25), uniform(rng, 0, 14), uniform(rng, 5, 45)) for _ in range(2)]
     return Angles("bending", (arms[0], arms[1]), (legs[0], legs[1]), lean, head_pitch=-0.35 * lean)
 

@@ -45,9 +45,7 @@ def draw_seat(rng: Rng, canvas: Canvas, x: float, seat: float, ground: float, sc
     for side in (-0.45, 0.4):
         canvas.line((x + side * w, seat), (x + side * w, ground), 0.03 * scale, tone(paint, 170), BACKGROUND)
     if chance(rng, 0.6):
-        canvas.solid(
-            [box(x - w / 2, seat - 0.3 * scale, w, 0.2 * scale)], 0.04 * scale, tone(paint, 200), BACKGROUND
-        )
+        canvas.solid([box(x - w / 2, seat - 0.3 * scale, w, 0.2 * scale)], 0.04 * scale, tone(paint, 200), BACKGROUND)
 
 
 def _draw_block(rng: Rng, canvas: Canvas, place: tuple[float, float, float, float], paint: Colour) -> None:
@@ -74,9 +72,7 @@ def _draw_pole(rng: Rng, canvas: Canvas, x: float, ground: float, scale: float) 
 def _draw_tree(rng: Rng, canvas: Canvas, x: float, ground: float, scale: float) -> None:
     bark, leaf = near(rng, (96, 72, 52), 20), near(rng, (72, 112, 58), 40)
     top = ground - uniform(rng, 0.7, 1.3) * scale
-    canvas.limb(
-        (x, ground), 0.08 * scale, (x + uniform(rng, -0.1, 0.1) * scale, top), 0.05 * scale, bark, BACKGROUND
-    )
+    canvas.limb((x, ground), 0.08 * scale, (x + uniform(rng, -0.1, 0.1) * scale, top), 0.05 * scale, bark, BACKGROUND)
     for _ in range(integer(rng, 0, 3)):
         y = uniform(rng, top, (top + ground) / 2)
         tip = (x + uniform(rng, -0.4, 0.4) * scale, y - uniform(rng, 0.1, 0.3) * scale)
@@ -98,9 +94,7 @@ def _draw_bush(rng: Rng, canvas: Canvas, x: float, ground: float, scale: float) 
 def _draw_table(rng: Rng, canvas: Canvas, x: float, ground: float, scale: float) -> None:
     paint, w, h = colour(rng), uniform(rng, 0.5, 1.0) * scale, uniform(rng, 0.35, 0.48) * scale
     for side in (-0.45, 0.45):
-        canvas.line(
-            (x + side * w, ground), (x + side * w, ground - h), 0.04 * scale, tone(paint, 170), BACKGROUND
-        )
+        canvas.line((x + side * w, ground), (x + side * w, ground - h), 0.04 * scale, tone(paint, 170), BACKGROUND)
     canvas.solid([box(x - w / 2, ground - h, w, 0.09 * scale)], 0.05 * scale, paint, BACKGROUND)
 
 
@@ -128,12 +122,8 @@ def _draw_animal(rng: Rng, canvas: Canvas, x: float, ground: float, scale: float
     canvas.limb((x + way * 0.42 * size, back), 0.13 * size, head, 0.1 * size, coat, BACKGROUND)
     nose = (head[0] + way * 0.22 * size, head[1] + 0.08 * size)
     canvas.limb(head, 0.12 * size, nose, 0.07 * size, coat, BACKGROUND)
-    canvas.line(
-        head, (head[0] - way * 0.1 * size, head[1] - 0.2 * size), 0.08 * size, tone(coat, 170), BACKGROUND
-    )
-    canvas.disc(
-        (head[0] + way * 0.05 * size, head[1] - 0.03 * size), max(0.8, 0.02 * size), (20, 18, 18), BACKGROUND
-    )
+    canvas.line(head, (head[0] - way * 0.1 * size, head[1] - 0.2 * size), 0.08 * size, tone(coat, 170), BACKGROUND)
+    canvas.disc((head[0] + way * 0.05 * size, head[1] - 0.03 * size), max(0.8, 0.02 * size), (20, 18, 18), BACKGROUND)
 
 
 def _draw_dummy(rng: Rng, canvas: Canvas, x: float, ground: float, scale: float) -> None:

@@ -31,9 +31,7 @@ def reverse_input_channels(arrays):
 def swap_branches(arrays):
     """Every array of L1 for that of L2 where the shapes allow it: there nothing else would notice."""
     other = {name: re.sub("_L([12])", lambda m: f"_L{3 - int(m[1])}", name) for name in arrays}
-    return {
-        name: arrays[other[name]] if arrays[other[name]].shape == a.shape else a for name, a in arrays.items()
-    }
+    return {name: arrays[other[name]] if arrays[other[name]].shape == a.shape else a for name, a in arrays.items()}
 
 
 def shift_stages(arrays):
@@ -44,9 +42,7 @@ def shift_stages(arrays):
 def concatenate_heat_first(arrays):
     """A refinement that reads [heat, paf, feature]; the published order is [paf, heat, feature]."""
     order = np.r_[38:57, 0:38, 57:65]
-    return {
-        name: a[:, order] if name.startswith("Mconv1_") and a.ndim == 4 else a for name, a in arrays.items()
-    }
+    return {name: a[:, order] if name.startswith("Mconv1_") and a.ndim == 4 else a for name, a in arrays.items()}
 
 
 def zero_one_bias(arrays):

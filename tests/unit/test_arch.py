@@ -37,9 +37,7 @@ def layers_of(prototxt: str) -> list[dict[str, str]]:
     """Name, type and numbers of each layer: enough of the text format for these files, and independent of ours."""
     bodies = re.split(r"^layer\s*\{", prototxt.replace("\r", ""), flags=re.M)[1:]
     pattern = re.compile(r"^\s*(\w+):\s*\"?([^\"\s]+)\"?", re.M)
-    return [
-        dict(reversed(pattern.findall(body))) for body in bodies
-    ]  # the first of a name wins: a filler has a type
+    return [dict(reversed(pattern.findall(body))) for body in bodies]  # the first of a name wins: a filler has a type
 
 
 @needs_prototxt
@@ -48,9 +46,7 @@ def test_rows_equal_the_original_prototxt(file, name):
     width = 1 / 16 if file.startswith("tiny") else 1
     spec = catalogue.spec(name, width=width)
     layers = layers_of((CAFFE_MODELS / f"{file}.prototxt").read_text())
-    convs = [
-        (x["name"], int(x["kernel_size"]), int(x["num_output"])) for x in layers if x["type"] == "Convolution"
-    ]
+    convs = [(x["name"], int(x["kernel_size"]), int(x["num_output"])) for x in layers if x["type"] == "Convolution"]
     acts = {x["name"]: x["type"].lower() for x in layers if x["type"] in ("ReLU", "PReLU")}
     rows = [row for row in spec.rows() if isinstance(row, Conv)]
 
@@ -77,9 +73,7 @@ def test_a_missing_array_is_named():
     shapes = dict(catalogue.spec("coco18").tensors())
     del shapes["Mconv3_stage4_L2.bias"]
 
-    with pytest.raises(
-        WeightError, match=r"183 of the 184 arrays of coco18 found; missing Mconv3_stage4_L2\.bias"
-    ):
+    with pytest.raises(WeightError, match=r"183 of the 184 arrays of coco18 found; missing Mconv3_stage4_L2\.bias"):
         catalogue.infer(shapes, "w.pth")
 
 
@@ -106,9 +100,7 @@ def test_folded_norms_give_the_same_tensors_as_a_network_without():
 
     folded = fold_norms(arrays, spec.rows())
 
-    assert {n: a.shape for n, a in folded.items()} == catalogue.spec(
-        "coco18", width=1 / 16, stages=2
-    ).tensors()
+    assert {n: a.shape for n, a in folded.items()} == catalogue.spec("coco18", width=1 / 16, stages=2).tensors()
 
 
 def test_a_folded_norm_is_its_formula():

@@ -169,9 +169,7 @@ def test_a_file_at_hand_needs_no_network(tmp_path):
     mine = tmp_path / "mine.bin"
     mine.write_bytes(CONTENT)
 
-    target = fetcher.fetch(
-        entry("http://127.0.0.1:9/w", prototxt="http://127.0.0.1:9/p"), tmp_path, file=mine
-    )
+    target = fetcher.fetch(entry("http://127.0.0.1:9/w", prototxt="http://127.0.0.1:9/p"), tmp_path, file=mine)
 
     assert target.read_bytes() == CONTENT
     assert mine.exists()
@@ -184,7 +182,7 @@ def test_a_wrong_file_at_hand_is_refused(tmp_path):
     with pytest.raises(UserError, match="511999 bytes, expected 512000"):
         fetcher.fetch(entry(), tmp_path / "out", file=mine)
 
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_is_already_there_is_verified_again(tmp_path):
@@ -222,9 +220,7 @@ def small_list(url, tmp_path, monkeypatch):
     return path
 
 
-def test_a_non_commercial_licence_without_consent_stops_the_command(
-    small_list, tmp_path, capsys, monkeypatch
-):
+def test_a_non_commercial_licence_without_consent_stops_the_command(small_list, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
 
     code = fetcher.main(["small", "--out", str(tmp_path / "out")])
@@ -249,6 +245,14 @@ def test_with_consent_the_command_prints_the_path(small_list, tmp_path, capsys):
     assert fetcher.main(["small", "--out", str(tmp_path / "out"), "--accept-licence"]) == 0
 
     assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "w.bin")
+
+
+def test_a_folder_that_cannot_be_made_is_told(small_list, tmp_path, capsys):
+    (tmp_path / "out").write_text("a file")
+
+    assert fetcher.main(["small", "--out", str(tmp_path / "out" / "deep"), "--accept-licence"]) == 2
+
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(capsys):

@@ -47,9 +47,7 @@ def _people(coco: dict) -> list[dict]:
     return [a for a in coco["annotations"] if not a["iscrowd"]]
 
 
-def _standing(
-    yaw: float, cover: np.ndarray | None = None, foot: tuple[float, float] = (150, 340)
-) -> np.ndarray:
+def _standing(yaw: float, cover: np.ndarray | None = None, foot: tuple[float, float] = (150, 340)) -> np.ndarray:
     """(17, 3) keypoints of somebody 300 px tall in an empty 368 x 300 image, perhaps behind a cover."""
     rng = np.random.default_rng(3)
     canvas = Canvas(np.full((368, 300, 3), 128, np.uint8), (0.0, -0.5))

@@ -1,0 +1,186 @@
+"""The converting commands: read a source, write a target, prove it if asked, and report."""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.command import command
+from shared.errors import UserError
+
+# Beginning at the first: what a target's name ends in, and its kind.
+_SUFFIXES = {
+    ".weights.h5": "keras", ".safetensors": "safetensors", ".pth": "torch", ".pt": "torch", ".onnx": "onnx",
+    ".caffemodel": "caffe", ".prototxt": "caffe",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """One conversion.  `framework` runs the target in a check where the target's kind does not say."""
+
+    source: Path
+    out: Path
+    model: str | None = None
+    prototxt: Path | None = None
+    preprocess: str | None = None
+    check: bool = False
+    framework: str = "torch"
+
+
+@command
+def convert(argv: Sequence[str] | None = None) -> int:
+    """The command convert.py."""
+    parser = argparse.ArgumentParser(
+        prog="convert.py",
+        description="Convert weights between frameworks. The source is known by its content, the target by its name.",
+    )
+    parser.add_argument("source", type=Path, help="weight file, or folder of W_LAYER.npy")
+    _add_out(parser, tuple(_SUFFIXES))
+    parser.add_argument("--model", help="the network that is expected in the source")
+    parser.add_argument("--prototxt", type=Path, help="the network's description, of a Caffe source")
+    parser.add_argument("--preprocess", help="how the network wants its images: caffe, imagenet or raw_bgr")
+    return _run(Job(**vars(parser.parse_args(argv))), tuple(_SUFFIXES))
+
+
+@command
+def caffe_to_torch(argv: Sequence[str] | None = None) -> int:
+    """The command caffe_to_torch.py."""
+    return _caffe("torch", (".safetensors", ".pth", ".pt"), argv)
+
+
+@command
+def caffe_to_keras(argv: Sequence[str] | None = None) -> int:
+    """The command caffe_to_keras.py."""
+    return _caffe("keras", (".weights.h5", ".safetensors"), argv)
+
+
+def _caffe(framework: str, suffixes: tuple[str, ...], argv: Sequence[str] | None) -> int:
+    parser = argparse.ArgumentParser(
+        prog=f"caffe_to_{framework}.py", description=f"Convert a Caffe pose network for {framework}."
+    )
+    parser.add_argument("--prototxt", type=Path, required=True, help="the network's deploy prototxt")
+    parser.add_argument("--caffemodel", type=Path, required=True, dest="source", help="its weights")
+    _add_out(parser, suffixes)
+    return _run(Job(framework=framework, **vars(parser.parse_args(argv))), suffixes)
+
+
+def _add_out(parser: argparse.ArgumentParser, suffixes: tuple[str, ...]) -> None:
+    parser.add_argument("--out", type=Path, required=True, help=f"file to write, one of *{' *'.join(suffixes)}")
+    parser.add_argument("--check", action="store_true", help="run both networks and compare every stage first")
+
+
+def _run(job: Job, suffixes: tuple[str, ...]) -> int:
+    """Everything is made and checked in a folder of its own, and then moved to its place."""
+    kind = _kind(job.out, suffixes)
+    _refuse_overwriting(job, kind)
+    from converters import sources
+    from shared.arch import catalogue
+
+    arrays, info = sources.read(job.source, job.model, job.prototxt, job.preprocess)
+    print(
+        f"{job.source}: {info.spec.name}, {info.spec.stages} stages, width {info.spec.width:g}; "
+        f"{len(arrays)} arrays, {catalogue.n_parameters(info.spec):,} parameters"
+    )
+    try:
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{job.out.name}.", dir=job.out.parent) as folder:
+            made = _make(job, kind, arrays, info, Path(folder))
+            for path in made:
+                path.replace(job.out.parent / path.name)
+    except OSError as error:
+        raise UserError(f"{job.out}: cannot be written ({error.strerror or error}); choose another --out") from None
+    return 0
+
+
+def _make(job: Job, kind: str, arrays: dict, info: Any, folder: Path) -> list[Path]:
+    """The target, its report and, with a check, its proof, all in `folder`; the target last."""
+    from shared.weights import sha256
+
+    target = folder / job.out.name
+    _write(kind, arrays, info, target)
+    written = [target.with_suffix(".prototxt"), target.with_suffix(".caffemodel")] if kind == "caffe" else [target]
+    if job.check:
+        _check(job, written[-1])
+    report = folder / f"{target.name}.report.json"
+    report.write_text(json.dumps(_report(arrays, info, written), indent=1) + "\n")
+    for path in written:
+        print(f"{job.out.parent / path.name}: {path.stat().st_size:,} bytes, sha256 {sha256(path)}")
+    return [path for path in sorted(folder.iterdir()) if path not in written] + written
+
+
+def _write(kind: str, arrays: dict, info: Any, path: Path) -> None:
+    if kind == "safetensors":
+        from shared.weights import write
+
+        write(path, arrays, info)
+    elif kind == "caffe":
+        from converters import to_caffe
+
+        to_caffe.write(arrays, info, path.with_suffix(".prototxt"), path.with_suffix(".caffemodel"))
+    elif kind == "onnx":
+        from converters import to_onnx
+
+        to_onnx.write(arrays, info, path)
+    else:
+        from shared import framework
+
+        network = framework.module(kind, "net").LoadedNet(arrays, info).network
+        framework.module(kind, "weights").write_native(path, network, info)
+
+
+def _check(job: Job, target: Path) -> None:
+    from converters.check import check
+
+    try:
+        proof = check(
+            job.source,
+            target,
+            prototxt=job.prototxt,
+            model=job.model,
+            preprocess=job.preprocess,
+            framework=job.framework,
+        )
+    except UserError as error:
+        told = str(error).replace(f"{target.name}: ", "")
+        raise UserError(f"{job.out}: not written, because it failed the check: {told}") from None
+    print(f"check passed: {json.dumps(proof.get('worst', {}))}")
+
+
+def _report(arrays: dict, info: Any, written: list[Path]) -> dict[str, Any]:
+    from shared.arch import catalogue
+    from shared.weights import sha256
+
+    shapes = [" x ".join(map(str, array.shape)) for array in arrays.values()]
+    return {
+        "model": catalogue.to_dict(info.spec),
+        "arrays": len(arrays),
+        "parameters": catalogue.n_parameters(info.spec),
+        "shapes": {shape: shapes.count(shape) for shape in sorted(set(shapes))},
+        "preprocess": info.preprocess.to_dict(),
+        "licence": info.licence,
+        "source": {"name": info.source, "sha256": info.source_sha256},
+        "written": {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size} for path in written},
+    }
+
+
+def _kind(out: Path, suffixes: tuple[str, ...]) -> str:
+    for suffix in suffixes:
+        if out.name.endswith(suffix) and out.name != suffix:
+            return _SUFFIXES[suffix]
+    raise UserError(f"--out {out}: unknown kind of file; end its name in one of {', '.join(suffixes)}")
+
+
+def _refuse_overwriting(job: Job, kind: str) -> None:
+    """The target may not be a folder, nor any of the files that are read."""
+    pair = (".prototxt", ".caffemodel")
+    targets = [job.out.with_suffix(suffix) for suffix in pair] if kind == "caffe" else [job.out]
+    for target in targets:
+        if target.is_dir():
+            raise UserError(f"--out {target}: is a folder, expected the name of a file")
+        for given in (job.source, job.prototxt):
+            if given and target.resolve() == given.resolve():
+                raise UserError(f"--out {target}: would overwrite the source {given}; choose another name")

@@ -1,0 +1,64 @@
+"""The command behind demo/picture.py: one picture's people, heatmaps and affinity fields."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.command import command
+from shared.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of demo/picture.py."""
+    p = argparse.ArgumentParser(prog="demo/picture.py", description="Draw people, heatmaps and affinity fields.")
+    p.add_argument("image", type=Path)
+    p.add_argument("--framework", default="torch", help="torch, keras, onnx or caffe")
+    p.add_argument("--weights", type=Path, default=ROOT / "weights" / "builtin_coco18.safetensors")
+    p.add_argument("--prototxt", type=Path)
+    p.add_argument("--model", help="architecture, where the weights do not say it")
+    p.add_argument("--decoder", default="reference")
+    p.add_argument("--height", type=int, default=368)
+    p.add_argument("--flip", action=argparse.BooleanOptionalAction, default=False)
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--out", type=Path, help="default: IMAGE with .poses.png")
+    p.add_argument("--json", action="store_true", help="print the poses as JSON")
+    return p
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    import cv2
+
+    from shared import draw, framework, image
+    from shared.codec import reference
+    from shared.inference import BottomUp
+    from shared.weights import replacing
+
+    picture = image.read(options.image)
+    out = options.out or options.image.with_suffix(".poses.png")
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UserError(f"--out {out}: expected a name that ends in .png or .jpg")
+    net = framework.load(
+        options.framework, options.weights, model=options.model, device=options.device, prototxt=options.prototxt
+    )
+    predictor = BottomUp(net, options.decoder, height=options.height, flip=options.flip)
+    maps = predictor.maps(picture)
+    poses = reference.decode(maps, predictor.skeleton, predictor.spec)
+    parts = [draw.draw_poses(picture, poses, predictor.skeleton), draw.draw_heat(picture, maps)]
+    titles = [f"{len(poses)} people", "heatmaps"]
+    if maps.paf.shape[-1]:
+        parts.append(draw.draw_paf(picture, maps))
+        titles.append("affinity fields")
+    with replacing(out) as temporary:
+        cv2.imwrite(str(temporary), draw.tile(parts, titles)[..., ::-1])
+    if options.json:
+        names = predictor.skeleton.keypoints
+        people = [{"score": p.score, "keypoints": dict(zip(names, p.keypoints.tolist(), strict=True))} for p in poses]
+        print(json.dumps(people))
+    else:
+        print(f"{len(poses)} people; {out}")
+    return 0

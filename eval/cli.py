@@ -1,0 +1,185 @@
+"""The command behind eval/run.py: arguments to protocol to run to numbers."""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.command import command
+from shared.errors import UserError, unknown
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILTIN_WEIGHTS = ROOT / "weights" / "builtin_coco18.safetensors"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of eval/run.py."""
+    p = argparse.ArgumentParser(
+        prog="eval/run.py", description="Evaluate a pose network on COCO keypoints or on the built-in benchmark."
+    )
+    p.add_argument("--framework", default="torch", help="torch, keras, onnx, or caffe (OpenCV on the original files)")
+    p.add_argument("--weights", type=Path, default=BUILTIN_WEIGHTS, help="default: the shipped network")
+    p.add_argument("--prototxt", type=Path, help="caffe: default is the caffemodel's name with .prototxt")
+    p.add_argument("--model", help="architecture, where the weights do not say it (see converters/README.md)")
+    p.add_argument("--data", default="builtin", help="builtin, coco or mpii")
+    p.add_argument("--images", type=Path, help="folder of the pictures (coco)")
+    p.add_argument("--annotations", type=Path, help="person_keypoints_*.json (coco)")
+    p.add_argument("--subset", help="1160, 2693, 5000, or a file of image ids; default all images")
+    p.add_argument("--limit", type=int, help="only the first N images of the subset")
+    p.add_argument("--scales", default="1", help="image scales, such as 0.5,1,1.5,2 (the paper's)")
+    p.add_argument("--flip", action=argparse.BooleanOptionalAction, default=False, help="average the mirrored image")
+    p.add_argument("--height", type=int, default=368, help="px of scale 1 (default 368)")
+    p.add_argument("--decoder", default="reference", help="reference, reference-hl, -tensorboy or -openpose")
+    p.add_argument("--fit", help="geometry other than the decoder's own: kl, hl, tensorboy, openpose, ...")
+    p.add_argument("--boxes", help="gt or a detections file: for top-down networks")
+    p.add_argument("--device", default="cpu", help="cpu or cuda")
+    p.add_argument("--out", type=Path, help="folder for the results; default runs/DATA-FRAMEWORK-WEIGHTS")
+    p.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    return p
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    scales = _scales(options.scales)
+    _check(options)
+    from eval import data as sources
+    from eval import protocol as protocols
+    from eval import runner
+    from shared import coco, framework
+    from shared.inference import BottomUp
+
+    framework.require(options.framework)
+    data = sources.builtin() if options.data == "builtin" else sources.from_files(options.annotations, options.images)
+    subset, records = sources.subset(data, options.subset, options.annotations)
+    if options.limit is not None:
+        subset, records = f"{subset}, first {options.limit}", records[: options.limit]
+    coco.require_files(records)
+    net = framework.load(
+        options.framework, options.weights, model=options.model, device=options.device, prototxt=options.prototxt
+    )
+    predictor = BottomUp(net, options.decoder, options.fit, options.height, scales, options.flip)
+    record = protocols.protocol(data.identity, subset, [r.id for r in records], predictor.describe(), _model(net.info))
+    identity = {"protocol": protocols.digest(record), "weights": net.weights_sha256, "runtime": net.runtime}
+    out = options.out or ROOT / "runs" / f"{options.data}-{options.framework}-{options.weights.stem}"
+    finished = _finished(out, identity, options.resume)
+    if finished:
+        _print(finished, out)
+        return 0
+    run = runner.predict(records, data.read, predictor, predictor.skeleton, out, identity, options.resume)
+    seconds = {**run.seconds, **predictor.seconds}
+    metrics = _finish(out, run, data, records, record, identity, options, seconds)
+    _print(metrics, out)
+    return 0
+
+
+def _scales(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--scales {text}: expected numbers with commas, like 0.5,1,1.5,2") from None
+
+
+def _check(options: argparse.Namespace) -> None:
+    from shared.arch import catalogue
+    from shared.codec.spec import DECODERS
+    from shared.fit import fit
+
+    if options.data not in ("builtin", "coco", "mpii"):
+        raise unknown("--data", options.data, ("builtin", "coco", "mpii"))
+    if options.data == "mpii":
+        raise UserError("--data mpii: comes with the top-down networks, which are not here yet; use coco or builtin")
+    if options.boxes is not None:
+        raise UserError("--boxes: is for top-down networks; this network finds people itself, leave it out")
+    if options.decoder not in DECODERS:
+        raise unknown("--decoder", options.decoder, DECODERS)
+    if options.fit is not None:
+        fit(options.fit)
+    if options.model is not None:
+        catalogue.spec(options.model)
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"--limit {options.limit}: expected 1 or more")
+    if not options.weights.exists():
+        raise UserError(
+            f"--weights {options.weights}: no such file; expected weights for --framework {options.framework}"
+        )
+
+
+def _model(info: Any) -> dict[str, Any]:
+    from shared.arch import catalogue
+
+    return {"spec": catalogue.to_dict(info.spec), "preprocess": info.preprocess.to_dict()}
+
+
+def _finished(out: Path, identity: Mapping[str, str], resume: bool) -> dict[str, Any] | None:
+    """The numbers of this very run if it is finished and need not be repeated; another run's folder is refused."""
+    file = out / "metrics.json"
+    if not file.exists():
+        return None
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+        same = metrics["identity"] == dict(identity)
+    except (ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise UserError(f"{out}: holds another run; choose another --out, or remove that folder")
+    if resume:
+        return metrics
+    for name in ("metrics.json", "predictions.json", "report.html"):
+        (out / name).unlink(missing_ok=True)
+    return None
+
+
+def _finish(
+    out: Path, run: Any, data: Any, records: Sequence[Any], record: Mapping[str, Any], identity: Mapping[str, str],
+    options: argparse.Namespace, seconds: Mapping[str, float],
+) -> dict[str, Any]:  # fmt: skip
+    """Write predictions.json, metrics.json and report.html, in this order, each at once."""
+    from eval import coco_ap, report
+    from shared.weights import replacing
+
+    ids = [r.id for r in records]
+    predictions = run.flat()
+    before = time.perf_counter()
+    numbers = coco_ap.score(predictions, data.dataset.raw, ids)
+    metrics = {
+        "numbers": numbers,
+        "framework": options.framework,
+        "runtime": identity["runtime"],
+        "weights": {"file": options.weights.name, "sha256": identity["weights"]},
+        "protocol": dict(record),
+        "protocol_sha256": identity["protocol"],
+        "identity": dict(identity),
+        "images": len(records),
+        "detections": len(predictions),
+        "seconds": {k: round(v, 2) for k, v in {**seconds, "metric": time.perf_counter() - before}.items()},
+        "versions": versions(),
+    }
+    for name, value in (("predictions.json", predictions), ("metrics.json", metrics)):
+        with replacing(out / name) as temporary:
+            temporary.write_text(json.dumps(value, indent=None if name == "predictions.json" else 1), encoding="utf-8")
+    report.write(out / "report.html", metrics, predictions, data, records)
+    (out / "predictions.part.jsonl").unlink()
+    return metrics
+
+
+def versions() -> dict[str, str]:
+    """Versions of what may change a number."""
+    from importlib.metadata import version
+
+    names = ("numpy", "opencv-python-headless", "pycocotools")
+    return {"python": platform.python_version(), "machine": platform.machine(), **{n: version(n) for n in names}}
+
+
+def _print(metrics: Mapping[str, Any], out: Path) -> None:
+    print("  ".join(f"{name:>5}" for name in metrics["numbers"]))
+    print("  ".join(f"{value:5.3f}" for value in metrics["numbers"].values()))
+    data, subset = metrics["protocol"]["data"]["name"], metrics["protocol"]["subset"]
+    print(f"{data}, {subset['name']}: {metrics['images']} images, {metrics['detections']} people found")
+    print(f"{metrics['runtime']}, weights {metrics['weights']['file']} {metrics['weights']['sha256'][:12]}")
+    print(f"protocol {metrics['protocol_sha256'][:12]}; details in {out / 'report.html'}")
+    if data == "builtin":
+        print("This AP is of drawn scenes: it says that the software works, and nothing about photographs.")

@@ -1,0 +1,78 @@
+"""COCO keypoint AP by pycocotools, and predictions in COCO's results format."""
+
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from shared.person import Pose
+from shared.skeleton import COCO17, Skeleton
+
+NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
+DECIMALS = 3  # of coordinates; 0.001 px
+
+
+def results(image_id: int, poses: Sequence[Pose], skeleton: Skeleton) -> list[dict[str, Any]]:
+    """Poses in COCO's results format: 17 times x, y, v with v 1 where found, 0 and (0, 0) where not."""
+    entries = []
+    for pose in poses:
+        keypoints = COCO17.convert_from(skeleton, pose.keypoints)
+        found = keypoints[:, 2] > 0
+        values = np.column_stack([keypoints[:, :2] * found[:, None], found]).astype(np.float64)
+        flat = [round(float(value), DECIMALS) for value in values.ravel()]
+        score = round(float(pose.score), 6)
+        entries.append({"image_id": image_id, "category_id": 1, "keypoints": flat, "score": score})
+    return entries
+
+
+def score(
+    predictions: Sequence[Mapping[str, Any]], annotations: Mapping[str, Any], image_ids: Sequence[int]
+) -> dict[str, float]:
+    """The ten COCO numbers over `image_ids`.  Without a single prediction they are 0; -1 where nothing is annotated."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {**annotations}
+        truth.createIndex()
+        if not predictions:
+            return dict.fromkeys(NAMES, 0.0)
+        evaluation = COCOeval(truth, truth.loadRes([dict(p) for p in predictions]), "keypoints")
+        evaluation.params.imgIds = sorted(image_ids)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: float(value) for name, value in zip(NAMES, evaluation.stats, strict=True)}
+
+
+def image_losses(
+    predictions: Sequence[Mapping[str, Any]], annotations: Mapping[str, Any], image_ids: Sequence[int]
+) -> dict[int, float]:
+    """How bad each image is: its people without a prediction at OKS 0.5, plus its predictions without a person."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    if not predictions:
+        counts = dict.fromkeys(image_ids, 0.0)
+        for entry in annotations["annotations"]:
+            if entry["image_id"] in counts:
+                counts[entry["image_id"]] += bool(entry["num_keypoints"])
+        return counts
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {**annotations}
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes([dict(p) for p in predictions]), "keypoints")
+        evaluation.params.imgIds = sorted(image_ids)
+        evaluation.params.iouThrs = np.array([0.5])
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.evaluate()
+    losses = dict.fromkeys(image_ids, 0.0)
+    for item in filter(None, evaluation.evalImgs):
+        missed = ((item["gtMatches"][0] == 0) & ~np.asarray(item["gtIgnore"], bool)).sum()
+        false = ((item["dtMatches"][0] == 0) & ~item["dtIgnore"][0]).sum()
+        losses[item["image_id"]] = float(missed + false)
+    return losses

@@ -1,0 +1,93 @@
+"""report.html: the numbers of a run, its protocol, and its worst pictures beside the truth."""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from eval import coco_ap
+from eval.data import Data
+from shared import draw
+from shared.coco import ImageRecord
+from shared.person import Pose
+from shared.skeleton import COCO17
+from shared.weights import replacing
+
+WORST = 12
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#222}
+table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;border-bottom:1px solid #ddd;text-align:left}
+.numbers td{font-variant-numeric:tabular-nums;font-size:1.15rem}.note{background:#fff6d6;padding:.6rem 1rem}
+figure{margin:1.2rem 0}img{max-width:100%;height:auto}figcaption,small{color:#666}code{font-size:.9em}
+"""
+
+
+def write(
+    path: Path, metrics: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]], data: Data,
+    records: Sequence[ImageRecord],
+) -> None:  # fmt: skip
+    """Write the report, one file that needs nothing else."""
+    numbers = metrics["numbers"]
+    head = "".join(f"<th>{name}</th>" for name in numbers)
+    row = "".join(f"<td>{value:.3f}</td>" for value in numbers.values())
+    builtin = metrics["protocol"]["data"]["name"] == "builtin"
+    note = "This AP is of drawn scenes: it says that the software works, and nothing about photographs."
+    parts = [
+        f"<h1>AP {numbers['AP']:.3f}</h1>",
+        f"<p class=note>{note}</p>" if builtin else "",
+        f"<table class=numbers><tr>{head}</tr><tr>{row}</tr></table>",
+        f"<p>{metrics['images']} images, {metrics['detections']} people found, by {html.escape(metrics['runtime'])}"
+        f" with {html.escape(metrics['weights']['file'])}.</p>",
+        f"<h2>Protocol <small><code>{metrics['protocol_sha256'][:12]}</code></small></h2>",
+        _table(_flat(metrics["protocol"])),
+        "<h2>Run</h2>",
+        _table({**_flat({"weights": metrics["weights"], "seconds": metrics["seconds"]}), **metrics["versions"]}),
+        "<h2>The worst pictures</h2><p>People missed at OKS 0.5, plus people found where there are none. "
+        "Rings are hidden keypoints, frames are crowds and people without keypoints.</p>",
+        *_worst(predictions, data, records),
+    ]
+    page = f"<!doctype html><meta charset=utf-8><title>AP {numbers['AP']:.3f}</title><style>{_STYLE}</style>"
+    with replacing(path) as temporary:
+        temporary.write_text(page + "\n".join(parts), encoding="utf-8")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found.update(_flat(value, f"{prefix}{key}."))
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    rows = (f"<tr><td>{html.escape(k)}</td><td><code>{html.escape(str(v))}</code></td></tr>" for k, v in values.items())
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _worst(predictions: Sequence[Mapping[str, Any]], data: Data, records: Sequence[ImageRecord]) -> list[str]:
+    losses = coco_ap.image_losses(predictions, data.dataset.raw, [r.id for r in records])
+    worst = sorted((r for r in records if losses[r.id] > 0), key=lambda r: (-losses[r.id], r.id))[:WORST]
+    figures = []
+    for record in worst:
+        image = data.read(record)
+        poses = [_pose(p) for p in predictions if p["image_id"] == record.id]
+        truth = draw.draw_persons(image, data.dataset.persons(record.id))
+        picture = draw.tile([draw.draw_poses(image, poses, COCO17), truth], ["found", "annotated"])
+        caption = f"{html.escape(record.file_name)}: {losses[record.id]:.0f} people missed or false"
+        figures.append(f"<figure><img src='{_embed(picture)}'><figcaption>{caption}</figcaption></figure>")
+    return figures or ["<p>None: every person was found, and nobody else.</p>"]
+
+
+def _pose(prediction: Mapping[str, Any]) -> Pose:
+    return Pose(np.array(prediction["keypoints"], np.float32).reshape(-1, 3), prediction["score"])
+
+
+def _embed(picture: np.ndarray) -> str:
+    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

@@ -1,0 +1,27 @@
+"""Every way to carry out a decoder's rules, and decoding by name."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from shared.codec import reference
+from shared.codec.spec import DecodeSpec, Maps, decoder
+from shared.person import Pose
+from shared.skeleton import Skeleton
+
+Core = Callable[[Maps, Skeleton, DecodeSpec], list[Pose]]
+CORES: dict[str, Core] = {"reference": reference.decode}
+
+
+def run(maps: Maps, skeleton: Skeleton, spec: DecodeSpec) -> list[Pose]:
+    """People from maps at the resolution that `spec` asks for; their keypoints in image pixels."""
+    return CORES[spec.core](maps, skeleton, spec)
+
+
+def decode(name: str, heat: np.ndarray, paf: np.ndarray, skeleton: Skeleton) -> list[Pose]:
+    """People from maps (h, w, K + 1) and (h, w, 2L) by the decoder `name`; keypoints in px of the maps.
+
+    The maps have the resolution that the decoder works at; where that is "stride", keypoints are px of the network's
+    input, 8 to a cell.
+    """
+    return run(Maps(heat, paf), skeleton, decoder(name, skeleton.name))

@@ -1,0 +1,136 @@
+"""Pictures from files, safely: the file's own structure is checked before anything is decoded."""
+
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from shared.errors import UserError
+
+MAX_PIXELS = 100_000_000
+_BYTES_PER_PIXEL = 8  # 16 bits in four channels; a larger file is not read at all
+_METADATA = 1_000_000
+_PNG = b"\x89PNG\r\n\x1a\n"
+# Frame headers of JPEG; 0xC4, 0xC8 and 0xCC are tables.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
+_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the first marker that is not part of compressed data
+
+
+class _CutOffError(Exception):
+    """The file ends before its picture does."""
+
+
+def read(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """A JPEG, PNG, BMP or WebP picture as (H, W, 3) uint8 RGB; grey, 16-bit and transparent ones are converted.
+
+    The camera's orientation tag is ignored: COCO's annotations are in the coordinates of the pixels as stored.
+    Transparency is dropped, not blended.  Raises `UserError` for a file that is missing, no picture, larger than
+    `max_pixels`, or cut off (OpenCV would fill what is missing with grey without a word).
+    """
+    path = Path(path)
+    data = _bytes(path, max_pixels)
+    try:
+        height, width = _size(data, path)
+    except (_CutOffError, struct.error, IndexError):
+        raise UserError(f"{path}: the picture is cut off after {len(data)} bytes; get the file again") from None
+    if height * width > max_pixels:
+        raise UserError(
+            f"{path}: {width}x{height} px, expected at most {max_pixels / 1e6:g} megapixels; make it smaller"
+        )
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        image = None
+    if image is None or image.shape[:2] != (height, width):
+        raise UserError(
+            f"{path}: its {len(data)} bytes cannot be decoded, expected a whole picture; get the file again"
+        )
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def _bytes(path: Path, max_pixels: int) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: not a file, expected a picture; name one picture")
+        n_bytes, most = path.stat().st_size, _BYTES_PER_PIXEL * max_pixels + _METADATA
+        if n_bytes > most:
+            raise UserError(f"{path}: {n_bytes} bytes, expected at most {most} for a picture; make it smaller")
+        return path.read_bytes()
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise UserError(f"{path}: {reason}; expected a picture that can be read") from None
+
+
+def _size(data: bytes, path: Path) -> tuple[int, int]:
+    """(height, width) as the header says; raises `_CutOffError` if the file is shorter than its structure asks for."""
+    kinds: tuple[tuple[bytes, int, Callable[[bytes], tuple[int, int]]], ...] = (
+        (b"\xff\xd8\xff", 0, _jpeg),
+        (_PNG, 0, _png),
+        (b"BM", 0, _bmp),
+        (b"WEBP", 8, _webp),
+    )
+    for magic, start, size in kinds:
+        if data[start : start + len(magic)] == magic:
+            return size(data)
+    found = f"begins with {data[:8]!r}" if data else "the file is empty"
+    raise UserError(f"{path}: {found}, expected a JPEG, PNG, BMP or WebP picture; is it one?")
+
+
+def _jpeg(data: bytes) -> tuple[int, int]:
+    """Walk the segments to the end of the image; a thumbnail inside a segment is stepped over."""
+    position, size = 2, None
+    while True:
+        if data[position] != 0xFF:
+            raise _CutOffError
+        marker = data[position + 1]
+        if marker == _JPEG_END and size is not None:
+            return size
+        if marker == 0xFF or marker in _JPEG_BARE:  # a fill byte, or a marker by itself
+            position += 1 if marker == 0xFF else 2
+            continue
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        if marker in _JPEG_FRAMES:
+            size = struct.unpack_from(">HH", data, position + 5)
+        position += 2 + length
+        if marker == _JPEG_SCAN:
+            following = _AFTER_SCAN.search(data, position)
+            if following is None:
+                raise _CutOffError
+            position = following.start()
+
+
+def _png(data: bytes) -> tuple[int, int]:
+    position = len(_PNG)
+    while data[position + 4 : position + 8] != b"IEND":
+        (length,) = struct.unpack_from(">I", data, position)
+        position += 12 + length  # length, name, data, checksum
+    width, height = struct.unpack_from(">II", data, len(_PNG) + 8)
+    return height, width
+
+
+def _bmp(data: bytes) -> tuple[int, int]:
+    (n_bytes,) = struct.unpack_from("<I", data, 2)
+    if n_bytes > len(data):
+        raise _CutOffError
+    width, height = struct.unpack_from("<ii", data, 18)
+    return abs(height), abs(width)
+
+
+def _webp(data: bytes) -> tuple[int, int]:
+    (n_bytes,) = struct.unpack_from("<I", data, 4)
+    if n_bytes + 8 > len(data):
+        raise _CutOffError
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(data[i : i + 3], "little") + 1 for i in (24, 27))
+    elif kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+    return height, width
