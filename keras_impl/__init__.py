@@ -5,4 +5,4 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from keras_impl.net import load as load  # noqa: E402 (the backend is chosen before Keras is imported)
+from keras_impl.net import load as load

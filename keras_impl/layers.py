@@ -1,5 +1,6 @@
 """Blocks that two networks share."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras import layers
@@ -7,7 +8,7 @@ from keras import layers
 from shared.arch.rows import NORM_EPSILON, Conv, Row
 
 
-def run_rows(rows: list[Row], x: Any) -> Any:
+def run_rows(rows: Sequence[Row], x: Any) -> Any:
     """Apply `rows` in order to x (N, H, W, C), one Keras layer per row under its published name."""
     for row in rows:
         if isinstance(row, Conv):

@@ -6,7 +6,7 @@ from pathlib import Path
 if not __package__:  # started as a file: use the root of the repository, as `python -m keras_impl.train` would
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from keras_impl.training import main  # noqa: E402
+from keras_impl.training import main
 
 if __name__ == "__main__":
     sys.exit(main())

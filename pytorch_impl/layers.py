@@ -1,5 +1,7 @@
 """Blocks that two networks share."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -7,7 +9,7 @@ from torch.nn import functional
 from shared.arch.rows import NORM_EPSILON, Conv, Row
 
 
-def add_rows(module: nn.Module, rows: list[Row]) -> None:
+def add_rows(module: nn.Module, rows: Sequence[Row]) -> None:
     """Register the convolutions of `rows`, and their PReLUs, on `module` under their published names."""
     for row in rows:
         if isinstance(row, Conv):
@@ -18,7 +20,7 @@ def add_rows(module: nn.Module, rows: list[Row]) -> None:
                 module.add_module(row.act_name, nn.PReLU(row.cout))
 
 
-def run_rows(module: nn.Module, rows: list[Row], x: torch.Tensor) -> torch.Tensor:
+def run_rows(module: nn.Module, rows: Sequence[Row], x: torch.Tensor) -> torch.Tensor:
     """Apply `rows` in order to x (N, C, H, W)."""
     for row in rows:
         if isinstance(row, Conv):

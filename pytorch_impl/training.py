@@ -2,9 +2,9 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch import nn
 
 from pytorch_impl import losses, models, weights
 from shared import training
@@ -17,7 +17,7 @@ LOG_EVERY = 50
 SAVE_EVERY = 500
 
 
-def loss_of(network: nn.Module, batch: Batch, bf16: bool) -> torch.Tensor:
+def loss_of(network: Any, batch: Batch, bf16: bool) -> torch.Tensor:
     """The euclidean losses of all branches and stages, summed; with `bf16` the network computes in bfloat16."""
     images, heat, paf, mask = (
         torch.from_numpy(array).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
@@ -27,12 +27,13 @@ def loss_of(network: nn.Module, batch: Batch, bf16: bool) -> torch.Tensor:
         outputs = network(images)
     fields = network.spec.stage_outputs()
     targets = {"heat": heat, "paf": paf}
-    return sum(losses.euclidean(outputs[name].float(), targets[field], mask) for name, field in fields.items())
+    found = [losses.euclidean(outputs[name].float(), targets[field], mask) for name, field in fields.items()]
+    return torch.stack(found).sum()
 
 
-def prepare(network: nn.Module, recipe: Recipe) -> Callable[[Batch, float], float]:
+def prepare(network: Any, recipe: Recipe) -> Callable[[Batch, float], float]:
     """Get a network ready to train: a function that takes one step at a learning rate and returns the loss."""
-    network.to(memory_format=torch.channels_last).train()
+    network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload] # not in its stubs
     optimizer = torch.optim.Adam(network.parameters(), recipe.lr)
 
     def step(batch: Batch, rate: float) -> float:

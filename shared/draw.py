@@ -36,7 +36,7 @@ def colours(skeleton: Skeleton) -> list[tuple[int, int, int]]:
         return [_COCO18[source[0]] for source in COCO17.sources(COCO18)]
     hues = np.linspace(0, 179, skeleton.n_keypoints, endpoint=False).astype(np.uint8)
     hsv = np.stack([hues, np.full_like(hues, 255), np.full_like(hues, 255)], axis=-1)[None]
-    return [tuple(int(c) for c in colour) for colour in cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]]
+    return [(int(r), int(g), int(b)) for r, g, b in cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]]
 
 
 def lines(skeleton: Skeleton) -> list[tuple[int, int]]:

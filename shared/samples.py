@@ -88,7 +88,7 @@ def _draw_affine(
     mirrored = bool(rng.random() < 0.5)
     centre = np.array([rng.uniform(0, size[1]), rng.uniform(0, size[0])])
     if people and rng.random() < 0.8:
-        x, y, w, h = people[rng.integers(len(people))]["bbox"]
+        x, y, w, h = people[int(rng.integers(len(people)))]["bbox"]
         centre = np.array([x + w * rng.uniform(0.1, 0.9), y + h * rng.uniform(0.1, 0.9)])
     half = recipe.crop / 2 / factor
     for axis, length in ((0, size[1]), (1, size[0])):  # keep the crop on the scene where it fits

@@ -107,10 +107,14 @@ class Skeleton:
         for k, source in enumerate(self.sources(other)):
             if source:
                 parts = points[..., list(source), :]
-                known = (parts[..., 2] > 0).all(axis=-1)
+                known = np.asarray((parts[..., 2] > 0).all(axis=-1))
                 out[..., k, :2] = np.where(known[..., None], parts[..., :2].mean(axis=-2), 0)
                 out[..., k, 2] = np.where(known, parts[..., 2].min(axis=-1), 0)
         return out
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
 def _limbs(keypoints: tuple[str, ...], pairs: str) -> tuple[tuple[int, int], ...]:
@@ -122,50 +126,15 @@ def _order(limbs: tuple[tuple[int, int], ...], keypoints: tuple[str, ...], pairs
     return tuple(limbs.index(pair) for pair in _limbs(keypoints, pairs))
 
 
-_COCO17 = tuple(
-    [
-        "nose",
-        "left_eye",
-        "right_eye",
-        "left_ear",
-        "right_ear",
-        "left_shoulder",
-        "right_shoulder",
-        "left_elbow",
-        "right_elbow",
-        "left_wrist",
-        "right_wrist",
-        "left_hip",
-        "right_hip",
-        "left_knee",
-        "right_knee",
-        "left_ankle",
-        "right_ankle",
-    ]
+_COCO17 = _names(
+    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
+    "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle"
 )
 COCO17 = Skeleton("coco17", _COCO17, background=False)  # the order of COCO's annotations and results
 
-_COCO18 = tuple(
-    [
-        "nose",
-        "neck",
-        "right_shoulder",
-        "right_elbow",
-        "right_wrist",
-        "left_shoulder",
-        "left_elbow",
-        "left_wrist",
-        "right_hip",
-        "right_knee",
-        "right_ankle",
-        "left_hip",
-        "left_knee",
-        "left_ankle",
-        "right_eye",
-        "left_eye",
-        "right_ear",
-        "left_ear",
-    ]
+_COCO18 = _names(
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip right_knee "
+    "right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear"
 )
 _COCO18_LIMBS = _limbs(
     _COCO18,
@@ -189,24 +158,9 @@ COCO18 = Skeleton(
     fill_limbs=(9, 13),
 )
 
-_MPI15 = tuple(
-    [
-        "head_top",
-        "upper_neck",
-        "right_shoulder",
-        "right_elbow",
-        "right_wrist",
-        "left_shoulder",
-        "left_elbow",
-        "left_wrist",
-        "right_hip",
-        "right_knee",
-        "right_ankle",
-        "left_hip",
-        "left_knee",
-        "left_ankle",
-        "chest",
-    ]
+_MPI15 = _names(
+    "head_top upper_neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip "
+    "right_knee right_ankle left_hip left_knee left_ankle chest"
 )
 MPI15 = Skeleton(
     "mpi15",
@@ -224,57 +178,17 @@ MPI15_MATLAB_ORDER = (0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 8, 9, 10)  # Matlab an
 
 MPII16 = Skeleton(  # the order of MPII's annotations
     "mpii16",
-    tuple(
-        [
-            "right_ankle",
-            "right_knee",
-            "right_hip",
-            "left_hip",
-            "left_knee",
-            "left_ankle",
-            "pelvis",
-            "thorax",
-            "upper_neck",
-            "head_top",
-            "right_wrist",
-            "right_elbow",
-            "right_shoulder",
-            "left_shoulder",
-            "left_elbow",
-            "left_wrist",
-        ]
+    _names(
+        "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax upper_neck head_top "
+        "right_wrist right_elbow right_shoulder left_shoulder left_elbow left_wrist"
     ),
     background=False,
 )
 
-_BODY25 = tuple(
-    [
-        "nose",
-        "neck",
-        "right_shoulder",
-        "right_elbow",
-        "right_wrist",
-        "left_shoulder",
-        "left_elbow",
-        "left_wrist",
-        "mid_hip",
-        "right_hip",
-        "right_knee",
-        "right_ankle",
-        "left_hip",
-        "left_knee",
-        "left_ankle",
-        "right_eye",
-        "left_eye",
-        "right_ear",
-        "left_ear",
-        "left_big_toe",
-        "left_small_toe",
-        "left_heel",
-        "right_big_toe",
-        "right_small_toe",
-        "right_heel",
-    ]
+_BODY25 = _names(
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist mid_hip right_hip "
+    "right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear left_big_toe "
+    "left_small_toe left_heel right_big_toe right_small_toe right_heel"
 )
 _BODY25_LIMBS = _limbs(
     _BODY25,

@@ -64,7 +64,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], info: ModelInfo) -> None
     """Write a weight file, all or nothing."""
     check(arrays, info.spec, str(path))
     ordered = {name: np.ascontiguousarray(arrays[name], np.float32) for name in info.spec.tensors()}
-    metadata = {"format": FORMAT, "info": json.dumps(info.to_dict(), sort_keys=True)}
+    metadata = {FORMAT: json.dumps(info.to_dict(), sort_keys=True)}  # one key: the order of several is random
     with replacing(path) as temporary:
         temporary.write_bytes(save(ordered, metadata=metadata))
 
@@ -76,21 +76,21 @@ def read(path: Path) -> tuple[Arrays, ModelInfo]:
         with safe_open(str(path), "np") as file:
             metadata = file.metadata() or {}
             info = _info(metadata, path)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
         raise WeightError(f"{path}: not a whole safetensors file ({error}); convert or download it again") from None
-    check(arrays, info.spec, str(path))
-    return arrays, info
+    check(found, info.spec, str(path))
+    return {name: found[name] for name in info.spec.tensors()}, info
 
 
 def _info(metadata: Mapping[str, str], path: Path) -> ModelInfo:
-    if metadata.get("format") != FORMAT:
+    if FORMAT not in metadata:
         raise WeightError(
             f"{path}: a safetensors file without this project's metadata ({FORMAT}); "
             "bring it in with python converters/convert.py"
         )
     try:
-        return ModelInfo.from_dict(json.loads(metadata["info"]))
+        return ModelInfo.from_dict(json.loads(metadata[FORMAT]))
     except (KeyError, TypeError, ValueError) as error:
         raise WeightError(f"{path}: metadata not understood ({error!r}); convert the file again") from None
 

@@ -124,9 +124,8 @@ def _variants(base: Any, shapes: Mapping[str, tuple[int, ...]]) -> list[Any]:
         changes["stages"] = max(stages, default=1)
     if "norm" in fields:
         changes["norm"] = "conv1_1_bn.weight" in shapes
-    # MPI with four stages is published under a name of its own.
-    if base.name == "mpi15" and changes.get("stages") == 4:
-        return []
+    if base.name == "mpi15" and changes.get("stages") == 4:  # published under a name of its own
+        return [base]
     return [replace(base, **changes)]
 
 

@@ -1,6 +1,7 @@
 """The only PAF rasteriser: one limb of several people as a field of unit vectors."""
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from shared.codec.targets import TargetSpec
 
-_ROUND = {
+_ROUND: dict[str, Callable[[float], int]] = {
     "c": lambda value: int(math.copysign(math.floor(abs(value) + 0.5), value)),
     "python": round,
     "truncate": int,

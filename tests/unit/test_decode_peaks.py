@@ -125,7 +125,7 @@ def test_tensorboy_refines_to_an_eighth_of_a_cell(x, y):
     assert abs(found_x - (8 * x + 3.5)) <= 1.5
     assert abs(found_y - (8 * y + 3.5)) <= 1.5
     assert found_x == int(found_x)
-    assert score >= bump(x, y, sigma=0.875).max()
+    assert score == pytest.approx(1, abs=0.04)  # the height of the bump; its highest cell may have 0.91
 
 
 def test_openpose_takes_the_centroid_of_seven_by_seven():

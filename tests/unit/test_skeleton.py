@@ -5,7 +5,17 @@ import pytest
 
 from shared.errors import UserError
 from shared.skeleton import (
-    BODY25, COCO17, COCO18, FACE70, HAND21, MPI15, MPI15_MATLAB_ORDER, MPII16, SKELETONS, Skeleton, skeleton,
+    BODY25,
+    COCO17,
+    COCO18,
+    FACE70,
+    HAND21,
+    MPI15,
+    MPI15_MATLAB_ORDER,
+    MPII16,
+    SKELETONS,
+    Skeleton,
+    skeleton,
 )  # fmt: skip
 
 

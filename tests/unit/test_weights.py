@@ -59,9 +59,13 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "w"
     path.write_text("old")
 
-    with pytest.raises(RuntimeError, match="half way"), replacing(path) as temporary:
-        temporary.write_text("new")
-        raise RuntimeError("half way")
+    def fail() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("new")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail()
 
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
