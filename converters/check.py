@@ -35,8 +35,8 @@ def check(
     its own `info.preprocess` makes them (`preprocess` overrides the source's, as in the conversion) where the
     target's format holds one.  All on the CPU in float32, where there is no TF32.
 
-    Raises `WeightError` that names the worst stage if it is above `parity.GATE` or not finite; the report is
-    written in that case too, with `passed` false.
+    Raises `WeightError` that names the worst stage if it is above `parity.GATE` (or its family's) or not finite;
+    the report is written in that case too, with `passed` false.
     """
     running = _TARGETS.get(target.suffix, framework)
     reference = _reference(source, running, prototxt, model)
@@ -52,13 +52,14 @@ def check(
         reference=parity.Side(source.name, reference.weights_sha256, reference.runtime),
         candidate=parity.Side(target.name, sha256(target), candidate.runtime),
         inputs=inputs,
+        gate=parity.FAMILY_GATES.get(reference.info.spec.family, parity.GATE),
     )
     report.write(report_path(target))
     if not report.passed:
         worst = report.worst
         raise WeightError(
             f"{target.name}: stage {worst.stage} differs from {source.name} ({reference.runtime}) by "
-            f"{worst.ratio:.1e} of its maximum, expected at most {parity.GATE:.0e}; do not use this conversion"
+            f"{worst.ratio:.1e} of its maximum, expected at most {report.gate:.0e}; do not use this conversion"
         )
     return report.to_dict()
 

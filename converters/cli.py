@@ -3,8 +3,8 @@
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ _SUFFIXES = {
     ".weights.h5": "keras", ".safetensors": "safetensors", ".pth": "torch", ".pt": "torch", ".onnx": "onnx",
     ".caffemodel": "caffe", ".prototxt": "caffe",
 }  # fmt: skip
+_CAFFE_TARGETS = {"torch": (".safetensors", ".pth", ".pt"), "keras": (".weights.h5", ".safetensors")}
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,7 @@ class Job:
     framework: str = "torch"
 
 
-@command
-def convert(argv: Sequence[str] | None = None) -> int:
-    """The command convert.py."""
+def _convert_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="convert.py",
         description="Convert weights between frameworks. The source is known by its content, the target by its name.",
@@ -43,29 +42,35 @@ def convert(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", help="the network that is expected in the source")
     parser.add_argument("--prototxt", type=Path, help="the network's description, of a Caffe source")
     parser.add_argument("--preprocess", help="how the network wants its images: caffe, imagenet or raw_bgr")
-    return _run(Job(**vars(parser.parse_args(argv))), tuple(_SUFFIXES))
+    return parser
 
 
-@command
-def caffe_to_torch(argv: Sequence[str] | None = None) -> int:
-    """The command caffe_to_torch.py."""
-    return _caffe("torch", (".safetensors", ".pth", ".pt"), argv)
-
-
-@command
-def caffe_to_keras(argv: Sequence[str] | None = None) -> int:
-    """The command caffe_to_keras.py."""
-    return _caffe("keras", (".weights.h5", ".safetensors"), argv)
-
-
-def _caffe(framework: str, suffixes: tuple[str, ...], argv: Sequence[str] | None) -> int:
+def _caffe_parser(framework: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"caffe_to_{framework}.py", description=f"Convert a Caffe pose network for {framework}."
     )
     parser.add_argument("--prototxt", type=Path, required=True, help="the network's deploy prototxt")
     parser.add_argument("--caffemodel", type=Path, required=True, dest="source", help="its weights")
-    _add_out(parser, suffixes)
-    return _run(Job(framework=framework, **vars(parser.parse_args(argv))), suffixes)
+    _add_out(parser, _CAFFE_TARGETS[framework])
+    return parser
+
+
+@command(_convert_parser)
+def convert(options: argparse.Namespace) -> int:
+    """The command convert.py."""
+    return _run(Job(**vars(options)), tuple(_SUFFIXES))
+
+
+@command(partial(_caffe_parser, "torch"))
+def caffe_to_torch(options: argparse.Namespace) -> int:
+    """The command caffe_to_torch.py."""
+    return _run(Job(framework="torch", **vars(options)), _CAFFE_TARGETS["torch"])
+
+
+@command(partial(_caffe_parser, "keras"))
+def caffe_to_keras(options: argparse.Namespace) -> int:
+    """The command caffe_to_keras.py."""
+    return _run(Job(framework="keras", **vars(options)), _CAFFE_TARGETS["keras"])
 
 
 def _add_out(parser: argparse.ArgumentParser, suffixes: tuple[str, ...]) -> None:
@@ -147,7 +152,11 @@ def _check(job: Job, target: Path) -> None:
     except UserError as error:
         told = str(error).replace(f"{target.name}: ", "")
         raise UserError(f"{job.out}: not written, because it failed the check: {told}") from None
-    print(f"check passed: {json.dumps(proof.get('worst', {}))}")
+    worst = proof["worst"]
+    print(
+        f"check passed: {worst['ratio']:.1e} of the maximum at worst (stage {worst['stage']}), "
+        f"at most {proof['gate']:.0e} is allowed"
+    )
 
 
 def _report(arrays: dict, info: Any, written: list[Path]) -> dict[str, Any]:

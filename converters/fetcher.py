@@ -55,9 +55,8 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
+@command(parser)
+def main(arguments: argparse.Namespace) -> int:
     known = entries(LIST)
     if arguments.list:
         print("\n".join(_line(entry) for entry in known.values()))

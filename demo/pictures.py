@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from shared.command import command
@@ -20,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--prototxt", type=Path)
     p.add_argument("--model", help="architecture, where the weights do not say it")
     p.add_argument("--decoder", default="reference")
+    p.add_argument("--fit", help="geometry other than the decoder's own")
     p.add_argument("--height", type=int, default=368)
     p.add_argument("--flip", action=argparse.BooleanOptionalAction, default=False)
     p.add_argument("--device", default="cpu")
@@ -28,13 +28,12 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+@command(parser)
+def main(options: argparse.Namespace) -> int:
     import cv2
 
     from shared import draw, framework, image
-    from shared.codec import reference
+    from shared.codec import decoders
     from shared.inference import BottomUp
     from shared.weights import replacing
 
@@ -45,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     net = framework.load(
         options.framework, options.weights, model=options.model, device=options.device, prototxt=options.prototxt
     )
-    predictor = BottomUp(net, options.decoder, height=options.height, flip=options.flip)
+    predictor = BottomUp(net, options.decoder, options.fit, height=options.height, flip=options.flip)
     maps = predictor.maps(picture)
-    poses = reference.decode(maps, predictor.skeleton, predictor.spec)
+    poses = decoders.run(maps, predictor.skeleton, predictor.spec)
     parts = [draw.draw_poses(picture, poses, predictor.skeleton), draw.draw_heat(picture, maps)]
     titles = [f"{len(poses)} people", "heatmaps"]
     if maps.paf.shape[-1]:

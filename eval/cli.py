@@ -41,9 +41,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+@command(parser)
+def main(options: argparse.Namespace) -> int:
     scales = _scales(options.scales)
     _check(options)
     from eval import data as sources

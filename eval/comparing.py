@@ -26,9 +26,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+@command(parser)
+def main(options: argparse.Namespace) -> int:
     runs = [_read(path) for path in options.runs]
     _refuse_unlike(options.runs, runs)
     columns = [(_title(run), run["numbers"]) for run in sorted(runs, key=_order)]

@@ -1,7 +1,7 @@
 """The training loop: batches, a loss over every branch of every stage, Adam."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -46,9 +46,8 @@ def parser() -> argparse.ArgumentParser:
     return training.parser("Keras")
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+@command(parser)
+def main(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
     samples = Samples(recipe)
     info, arrays = initial(recipe)

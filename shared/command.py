@@ -1,21 +1,26 @@
 """What every command does around its work: one line and exit code 2 for bad input, plain text otherwise."""
 
-import functools
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 
 from shared.errors import UserError
 
-Main = Callable[[Sequence[str] | None], int]
+Parser = Callable[[], argparse.ArgumentParser]
+Work = Callable[[argparse.Namespace], int]
 
 
-def command(main: Main) -> Callable[..., int]:
-    """Wrap `main(argv) -> exit code` so that a `UserError` becomes one line on stderr and exit code 2."""
+class Command:
+    """A command line program: `command(argv)` gives its exit code, `command.parser()` its arguments."""
 
-    @functools.wraps(main)
-    def run(argv: Sequence[str] | None = None) -> int:
+    def __init__(self, parser: Parser, work: Work) -> None:
+        self.parser = parser
+        self.work = work
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        options = self.parser().parse_args(argv)
         try:
-            return main(argv)
+            return self.work(options)
         except UserError as error:
             print("error:", " ".join(str(error).split()), file=sys.stderr)
             return 2
@@ -23,4 +28,7 @@ def command(main: Main) -> Callable[..., int]:
             print("stopped", file=sys.stderr)
             return 130
 
-    return run
+
+def command(parser: Parser) -> Callable[[Work], Command]:
+    """Make a command of `work(options) -> exit code`; a `UserError` becomes one line on stderr and exit code 2."""
+    return lambda work: Command(parser, work)

@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from shared.command import command
@@ -11,21 +10,18 @@ from shared.errors import UserError
 from shared.scenes.dataset import SPLITS, annotations, statistics, write
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
-    try:
-        sys.stdout.write(arguments.run(arguments) + "\n")
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}; choose a folder that can be written") from error
-    return 0
+def _write(options: argparse.Namespace) -> str:
+    return str(write(options.out, options.split, options.count, options.seed, options.workers))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m shared.scenes", description="The built-in benchmark's scenes.")
-    actions = parser.add_subparsers(required=True)
+def _statistics(options: argparse.Namespace) -> str:
+    indices = None if options.count is None else range(options.count)
+    return json.dumps(statistics(annotations(options.split, indices, options.seed)), indent=2)
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="python -m shared.scenes", description="The built-in benchmark's scenes.")
+    actions = p.add_subparsers(required=True)
     writing = actions.add_parser("write", help="images/*.png and annotations.json; prints the json's path")
     writing.add_argument("--out", type=Path, required=True, help="folder")
     writing.add_argument("--workers", type=int, default=1, help="processes")
@@ -36,16 +32,18 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("--split", choices=SPLITS, default="val")
         action.add_argument("--count", type=int, help="only the first scenes")
         action.add_argument("--seed", type=int, default=0)
-    return parser
+    return p
 
 
-def _write(arguments: argparse.Namespace) -> str:
-    return str(write(arguments.out, arguments.split, arguments.count, arguments.seed, arguments.workers))
-
-
-def _statistics(arguments: argparse.Namespace) -> str:
-    indices = None if arguments.count is None else range(arguments.count)
-    return json.dumps(statistics(annotations(arguments.split, indices, arguments.seed)), indent=2)
+@command(parser)
+def main(options: argparse.Namespace) -> int:
+    try:
+        sys.stdout.write(options.run(options) + "\n")
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}; choose a folder that can be written") from error
+    return 0
 
 
 if __name__ == "__main__":
