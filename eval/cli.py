@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--framework", default="torch", help="torch, keras, onnx, or caffe (OpenCV on the original files)")
     p.add_argument("--weights", type=Path, default=BUILTIN_WEIGHTS, help="default: the shipped network")
     p.add_argument("--prototxt", type=Path, help="caffe: default is the caffemodel's name with .prototxt")
-    p.add_argument("--model", help="architecture, where the weights do not say it (see converters/README.md)")
+    p.add_argument("--model", help="architecture, where the weights do not say it (docs/weights.md)")
     p.add_argument("--data", default="builtin", help="builtin, coco or mpii")
     p.add_argument("--images", type=Path, help="folder of the pictures (coco)")
     p.add_argument("--annotations", type=Path, help="person_keypoints_*.json (coco)")

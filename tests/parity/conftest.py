@@ -27,6 +27,22 @@ def _random_arrays(spec: Any, seed: int) -> Arrays:
     return arrays
 
 
+FIGURES: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def figures() -> list[str]:
+    """Lines that the run prints at its end: what was measured, not only that it passed."""
+    return FIGURES
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if FIGURES:
+        terminalreporter.section("largest differences, as a share of the stage's maximum")
+        for line in sorted(FIGURES):
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def small() -> Callable[..., tuple[Arrays, ModelInfo]]:
     """A function from the name of a model to random weights for it, at a sixteenth of its width if it has one."""

@@ -1,8 +1,6 @@
 """Converted weights against the outputs of real Caffe, for every golden file, in both frameworks."""
 
 import importlib.util
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,13 +9,13 @@ import pytest
 
 import keras_impl
 import pytorch_impl
-from converters import parity
+from converters import cli, parity
 from converters.caffe_runtime import load_caffe
 
-ROOT = Path(__file__).parents[2]
-SHARED = ROOT.parent / "shared"
+SHARED = Path(__file__).parents[3] / "shared"
 MODELS = SHARED / "data" / "caffe_models"
 FILES = sorted((SHARED / "golden" / "caffe").glob("*.npz"))
+COMMANDS = {"torch": cli.caffe_to_torch, "keras": cli.caffe_to_keras}
 NETWORKS = sorted({path.stem.rpartition("_")[0] for path in FILES})
 
 pytestmark = [
@@ -45,11 +43,9 @@ def make_caffemodel(network, path, seed=0, kind="v2"):
 
 
 def convert(framework, network, caffemodel, out, *options):
-    """Run the command of that framework on a caffemodel, as a user would."""
-    command = [sys.executable, ROOT / "converters" / f"caffe_to_{framework}.py", "--out", out, *options]
-    command += ["--prototxt", MODELS / f"{network}.prototxt", "--caffemodel", caffemodel]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    """Run the command of that framework on a caffemodel (`tests/commands` does so in a process of its own)."""
+    arguments = ["--out", out, "--prototxt", MODELS / f"{network}.prototxt", "--caffemodel", caffemodel, *options]
+    assert COMMANDS[framework](list(map(str, arguments))) == 0
     return out
 
 
@@ -94,7 +90,7 @@ def outputs_as_caffe(net, framework, images, names):
 
 
 @pytest.mark.parametrize("network", quick_or_slow)
-def test_every_stage_is_what_caffe_computes(network, tmp_path, record_property):
+def test_every_stage_is_what_caffe_computes(network, tmp_path, figures):
     fingerprint = make_caffemodel(network, tmp_path / "w.caffemodel")
     nets = both_nets(network, tmp_path / "w.caffemodel", tmp_path)
 
@@ -106,7 +102,7 @@ def test_every_stage_is_what_caffe_computes(network, tmp_path, record_property):
             images = np.ascontiguousarray(golden["input"].transpose(0, 2, 3, 1))
         for framework, net in nets.items():
             worst = parity.worst(parity.compare(expected, outputs_as_caffe(net, framework, images, names)))
-            record_property(f"{file.stem} {framework}", f"{worst.ratio:.1e} {worst.stage}")
+            figures.append(f"{file.stem:20} {framework:6} {worst.ratio:.1e}  {worst.stage}")
             assert worst.ratio <= parity.GATE, (file.stem, framework, worst)
 
 
