@@ -140,3 +140,16 @@ def test_every_command_starts_as_a_file(name):
 
     assert f"{name}.py" in done.stdout
     assert "--check" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "target"), [("caffe_to_torch", "w.safetensors"), ("caffe_to_keras", "w.weights.h5")])
+def test_a_caffe_converter_works_as_a_file_from_any_folder(name, target, caffe):
+    command = [sys.executable, ROOT / "converters" / f"{name}.py", "--prototxt", caffe[0], "--caffemodel", caffe[1]]
+    command += ["--out", caffe[3] / target, "--check"]
+
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, cwd=caffe[3])
+
+    assert "check passed" in done.stdout
+    assert done.stderr == ""
+    assert all(np.array_equal(sources.read(caffe[3] / target)[0][key], array) for key, array in caffe[2].items())
