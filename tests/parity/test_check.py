@@ -47,7 +47,7 @@ def write_target(path, arrays, info):
         ("w.safetensors", "keras", ("torch", "keras")),
         ("w.pth", "torch", ("keras", "torch")),
         ("w.weights.h5", "keras", ("torch", "keras")),
-        ("w.onnx", "torch", ("torch", "onnxruntime")),
+        pytest.param("w.onnx", "torch", ("torch", "onnxruntime"), marks=pytest.mark.slow),
     ],
 )
 def test_a_faithful_target_passes_against_another_runtime(source, name, framework, runtimes, tmp_path):

@@ -15,7 +15,7 @@ from shared.arch.mobilenet_v2_small import MobilenetV2SmallSpec
 from shared.errors import UserError, WeightError
 from shared.runtimes import ONNX_INFO, load_onnx
 
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.slow]
 GRAPH = Path(__file__).parents[3] / "shared" / "data" / "mobilenet_v2_small_graph_opt.pb"
 
 
@@ -75,7 +75,6 @@ def test_the_file_is_one_and_says_what_it_is(weights, exported):
     assert "site-packages" not in str(model.graph.node)
 
 
-@pytest.mark.slow
 def test_prelu_and_dense_blocks_export_as_well(framework, small, tmp_path):
     arrays, info = small("body25")
     to_onnx.write(arrays, info, tmp_path / "n.onnx", framework)
@@ -87,7 +86,6 @@ def test_prelu_and_dense_blocks_export_as_well(framework, small, tmp_path):
     assert parity.worst(parity.compare(expected, found)).ratio <= parity.GATE
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not GRAPH.is_file(), reason="no ../shared/data/mobilenet_v2_small_graph_opt.pb here")
 def test_padding_and_resizing_that_depend_on_the_size_export_as_well(framework, tmp_path):
     spec, (arrays, info) = TwoStages(), sources.read(GRAPH)
