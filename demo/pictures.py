@@ -38,9 +38,7 @@ def main(options: argparse.Namespace) -> int:
     from shared.weights import replacing
 
     picture = image.read(options.image)
-    out = options.out or options.image.with_suffix(".poses.png")
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UserError(f"--out {out}: expected a name that ends in .png or .jpg")
+    out = _out(options.out or options.image.with_suffix(".poses.png"), options.image)
     net = framework.load(
         options.framework, options.weights, model=options.model, device=options.device, prototxt=options.prototxt
     )
@@ -48,16 +46,29 @@ def main(options: argparse.Namespace) -> int:
     maps = predictor.maps(picture)
     poses = decoders.run(maps, predictor.skeleton, predictor.spec)
     parts = [draw.draw_poses(picture, poses, predictor.skeleton), draw.draw_heat(picture, maps)]
-    titles = [f"{len(poses)} people", "heatmaps"]
+    count = f"{len(poses)} {'person' if len(poses) == 1 else 'people'}"
+    titles = [count, "heatmaps"]
     if maps.paf.shape[-1]:
         parts.append(draw.draw_paf(picture, maps))
         titles.append("affinity fields")
-    with replacing(out) as temporary:
-        cv2.imwrite(str(temporary), draw.tile(parts, titles)[..., ::-1])
+    try:
+        with replacing(out) as temporary:
+            cv2.imwrite(str(temporary), draw.tile(parts, titles)[..., ::-1])
+    except OSError as error:
+        raise UserError(f"--out {out}: {error.strerror}; choose a file in a folder that can be written") from None
     if options.json:
         names = predictor.skeleton.keypoints
         people = [{"score": p.score, "keypoints": dict(zip(names, p.keypoints.tolist(), strict=True))} for p in poses]
         print(json.dumps(people))
     else:
-        print(f"{len(poses)} people; {out}")
+        print(f"{count}; {out}")
     return 0
+
+
+def _out(out: Path, source: Path) -> Path:
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UserError(f"--out {out}: expected a name that ends in .png or .jpg")
+    if out.is_dir() or out.resolve() == source.resolve():
+        what = "a folder" if out.is_dir() else "the picture itself"
+        raise UserError(f"--out {out}: is {what}; expected the name of a new picture")
+    return out
