@@ -61,16 +61,20 @@ def main(options: argparse.Namespace) -> int:
         options.framework, options.weights, model=options.model, device=options.device, prototxt=options.prototxt
     )
     predictor = BottomUp(net, options.decoder, options.fit, options.height, scales, options.flip)
+    if not predictor.skeleton.limbs:
+        raise UserError(f"{options.weights}: {net.info.spec.name} does not find people; expected a network of bodies")
     record = protocols.protocol(data.identity, subset, [r.id for r in records], predictor.describe(), _model(net.info))
     identity = {"protocol": protocols.digest(record), "weights": net.weights_sha256, "runtime": net.runtime}
     out = options.out or ROOT / "runs" / f"{options.data}-{options.framework}-{options.weights.stem}"
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; expected a folder for the results")
     finished = _finished(out, identity, options.resume)
     if finished:
         _print(finished, out)
         return 0
     run = runner.predict(records, data.read, predictor, predictor.skeleton, out, identity, options.resume)
-    seconds = {**run.seconds, **predictor.seconds}
-    metrics = _finish(out, run, data, records, record, identity, options, seconds)
+    run.seconds |= predictor.seconds
+    metrics = _finish(out, run, data, records, record, identity, options)
     _print(metrics, out)
     return 0
 
@@ -91,6 +95,8 @@ def _check(options: argparse.Namespace) -> None:
         raise unknown("--data", options.data, ("builtin", "coco", "mpii"))
     if options.data == "mpii":
         raise UserError("--data mpii: comes with the top-down networks, which are not here yet; use coco or builtin")
+    if options.data == "builtin" and (options.images or options.annotations):
+        raise UserError("--images and --annotations: are for --data coco; add it, or leave them out")
     if options.boxes is not None:
         raise UserError("--boxes: is for top-down networks; this network finds people itself, leave it out")
     if options.decoder not in DECODERS:
@@ -101,7 +107,7 @@ def _check(options: argparse.Namespace) -> None:
         catalogue.spec(options.model)
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit {options.limit}: expected 1 or more")
-    if not options.weights.exists():
+    if not options.weights.is_file():
         raise UserError(
             f"--weights {options.weights}: no such file; expected weights for --framework {options.framework}"
         )
@@ -115,6 +121,8 @@ def _model(info: Any) -> dict[str, Any]:
 
 def _finished(out: Path, identity: Mapping[str, str], resume: bool) -> dict[str, Any] | None:
     """The numbers of this very run if it is finished and need not be repeated; another run's folder is refused."""
+    from eval.runner import PART
+
     file = out / "metrics.json"
     if not file.exists():
         return None
@@ -125,6 +133,7 @@ def _finished(out: Path, identity: Mapping[str, str], resume: bool) -> dict[str,
         same = False
     if not same:
         raise UserError(f"{out}: holds another run; choose another --out, or remove that folder")
+    (out / PART).unlink(missing_ok=True)
     if resume:
         return metrics
     for name in ("metrics.json", "predictions.json", "report.html"):
@@ -134,10 +143,11 @@ def _finished(out: Path, identity: Mapping[str, str], resume: bool) -> dict[str,
 
 def _finish(
     out: Path, run: Any, data: Any, records: Sequence[Any], record: Mapping[str, Any], identity: Mapping[str, str],
-    options: argparse.Namespace, seconds: Mapping[str, float],
+    options: argparse.Namespace,
 ) -> dict[str, Any]:  # fmt: skip
-    """Write predictions.json, metrics.json and report.html, in this order, each at once."""
+    """Write predictions.json, report.html and metrics.json, in this order, each at once; the last says "finished"."""
     from eval import coco_ap, report
+    from eval.runner import PART
     from shared.weights import replacing
 
     ids = [r.id for r in records]
@@ -154,14 +164,16 @@ def _finish(
         "identity": dict(identity),
         "images": len(records),
         "detections": len(predictions),
-        "seconds": {k: round(v, 2) for k, v in {**seconds, "metric": time.perf_counter() - before}.items()},
+        "images_timed": run.timed,  # by this process: fewer than all after --resume
+        "seconds": {k: round(v, 2) for k, v in {**run.seconds, "metric": time.perf_counter() - before}.items()},
         "versions": versions(),
     }
-    for name, value in (("predictions.json", predictions), ("metrics.json", metrics)):
-        with replacing(out / name) as temporary:
-            temporary.write_text(json.dumps(value, indent=None if name == "predictions.json" else 1), encoding="utf-8")
+    with replacing(out / "predictions.json") as temporary:
+        temporary.write_text(json.dumps(predictions), encoding="utf-8")
     report.write(out / "report.html", metrics, predictions, data, records)
-    (out / "predictions.part.jsonl").unlink()
+    with replacing(out / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(metrics, indent=1), encoding="utf-8")
+    (out / PART).unlink()
     return metrics
 
 
@@ -169,8 +181,11 @@ def versions() -> dict[str, str]:
     """Versions of what may change a number."""
     from importlib.metadata import version
 
-    names = ("numpy", "opencv-python-headless", "pycocotools")
-    return {"python": platform.python_version(), "machine": platform.machine(), **{n: version(n) for n in names}}
+    import cv2
+    import numpy as np
+
+    found = {"numpy": np.__version__, "opencv": cv2.__version__, "pycocotools": version("pycocotools")}
+    return {"python": platform.python_version(), "machine": platform.machine(), **found}
 
 
 def _print(metrics: Mapping[str, Any], out: Path) -> None:

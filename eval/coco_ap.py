@@ -15,11 +15,16 @@ DECIMALS = 3  # of coordinates; 0.001 px
 
 
 def results(image_id: int, poses: Sequence[Pose], skeleton: Skeleton) -> list[dict[str, Any]]:
-    """Poses in COCO's results format: 17 times x, y, v with v 1 where found, 0 and (0, 0) where not."""
+    """Poses in COCO's results format: 17 times x, y, v with v 1 where found, 0 and (0, 0) where not.
+
+    A pose without any of COCO's keypoints (a head top and a chest) is none to COCO and is left out.
+    """
     entries = []
     for pose in poses:
         keypoints = COCO17.convert_from(skeleton, pose.keypoints)
         found = keypoints[:, 2] > 0
+        if not found.any():
+            continue
         values = np.column_stack([keypoints[:, :2] * found[:, None], found]).astype(np.float64)
         flat = [round(float(value), DECIMALS) for value in values.ravel()]
         score = round(float(pose.score), 6)
@@ -30,18 +35,9 @@ def results(image_id: int, poses: Sequence[Pose], skeleton: Skeleton) -> list[di
 def score(
     predictions: Sequence[Mapping[str, Any]], annotations: Mapping[str, Any], image_ids: Sequence[int]
 ) -> dict[str, float]:
-    """The ten COCO numbers over `image_ids`.  Without a single prediction they are 0; -1 where nothing is annotated."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
+    """The ten COCO numbers over `image_ids`; -1 where nothing is annotated."""
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = {**annotations}
-        truth.createIndex()
-        if not predictions:
-            return dict.fromkeys(NAMES, 0.0)
-        evaluation = COCOeval(truth, truth.loadRes([dict(p) for p in predictions]), "keypoints")
-        evaluation.params.imgIds = sorted(image_ids)
+        evaluation = _evaluation(predictions, annotations, image_ids)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -52,21 +48,8 @@ def image_losses(
     predictions: Sequence[Mapping[str, Any]], annotations: Mapping[str, Any], image_ids: Sequence[int]
 ) -> dict[int, float]:
     """How bad each image is: its people without a prediction at OKS 0.5, plus its predictions without a person."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    if not predictions:
-        counts = dict.fromkeys(image_ids, 0.0)
-        for entry in annotations["annotations"]:
-            if entry["image_id"] in counts:
-                counts[entry["image_id"]] += bool(entry["num_keypoints"])
-        return counts
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = {**annotations}
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes([dict(p) for p in predictions]), "keypoints")
-        evaluation.params.imgIds = sorted(image_ids)
+        evaluation = _evaluation(predictions, annotations, image_ids)
         evaluation.params.iouThrs = np.array([0.5])
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.evaluate()
@@ -76,3 +59,27 @@ def image_losses(
         false = ((item["dtMatches"][0] == 0) & ~item["dtIgnore"][0]).sum()
         losses[item["image_id"]] = float(missed + false)
     return losses
+
+
+def _evaluation(
+    predictions: Sequence[Mapping[str, Any]], annotations: Mapping[str, Any], image_ids: Sequence[int]
+) -> Any:
+    """pycocotools' evaluation, ready to run, on copies of its input (it writes into what it is given).
+
+    It takes the annotation with the id 0 for no annotation, so they are numbered anew.
+    """
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truth, found = COCO(), COCO()
+    people = [{**entry, "id": number} for number, entry in enumerate(annotations["annotations"], start=1)]
+    truth.dataset = {**annotations, "annotations": people}
+    truth.createIndex()
+    if predictions:
+        found = truth.loadRes([dict(prediction) for prediction in predictions])
+    else:  # loadRes needs at least one
+        found.dataset = {**annotations, "annotations": []}
+        found.createIndex()
+    evaluation = COCOeval(truth, found, "keypoints")
+    evaluation.params.imgIds = sorted(image_ids)
+    return evaluation

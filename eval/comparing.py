@@ -33,7 +33,11 @@ def main(options: argparse.Namespace) -> int:
     columns = [(_title(run), run["numbers"]) for run in sorted(runs, key=_order)]
     published = matching(runs[0]["protocol"])
     if options.json:
-        shown = {"protocol_sha256": runs[0]["protocol_sha256"], "runs": dict(columns), "published": published}
+        shown = {
+            "protocol_sha256": runs[0]["protocol_sha256"],
+            "runs": [{"run": title, "numbers": numbers} for title, numbers in columns],
+            "published": published,
+        }
         print(json.dumps(shown, indent=1))
         return 0
     _print(columns, published, runs[0])
@@ -45,7 +49,9 @@ def matching(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     if record["data"]["name"] != "coco":
         return []
     numbers = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))["number"]
-    wanted = (record["model"]["spec"]["name"], record["subset"]["name"])
+    subset = record["subset"]
+    # A set that is taken whole is known by its size: 5000 is val2017, 40504 is val2014.
+    wanted = (record["model"]["spec"]["name"], str(subset["images"]) if subset["name"] == "all" else subset["name"])
     return [number for number in numbers if (number["model"], number["subset"]) == wanted]
 
 
@@ -53,14 +59,19 @@ def _read(path: Path) -> dict[str, Any]:
     file = path / "metrics.json"
     try:
         run = json.loads(file.read_text(encoding="utf-8"))
-        whole = set(NAMES) <= run["numbers"].keys() and protocols.digest(run["protocol"]) == run["protocol_sha256"]
-        weights, framework = run["weights"]["sha256"], run["framework"]
+        run["numbers"] = {name: float(run["numbers"][name]) for name in NAMES}
+        whole = protocols.digest(run["protocol"]) == run["protocol_sha256"]
+        known = run["framework"] in _COLUMN and len(run["weights"]["sha256"]) == 64
     except OSError:
         raise UserError(f"{file}: no such file; expected the folder of a finished run of eval/run.py") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file}: not understood ({error!r}); expected metrics.json of eval/run.py") from None
-    if not whole or not weights or not framework:
-        raise UserError(f"{file}: its numbers or its protocol's hash are not its own; run eval/run.py again")
+    if not whole or not known:
+        wrong = "its protocol's hash is not its own" if not whole else "framework or weights are unknown"
+        raise UserError(f"{file}: {wrong}; run eval/run.py again")
+    for name, value in run["numbers"].items():
+        if not (value == -1 or 0 <= value <= 1):
+            raise UserError(f"{file}: its {name} is {value}, expected -1 or 0 to 1; run eval/run.py again")
     return run
 
 

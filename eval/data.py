@@ -73,7 +73,7 @@ def subset(data: Data, name: str | None, annotations: Path | None) -> tuple[str,
     path = Path(name)
     if not path.is_file():
         raise unknown("--subset", name, (*_SUBSETS, "or a file of image ids"))
-    return f"{path.name}", _by_id(_ids(path), records, path)
+    return "listed", _by_id(_ids(path), records, path)
 
 
 def _published(name: str, records: list[ImageRecord], dataset: Dataset, annotations: Path | None) -> list[ImageRecord]:
@@ -97,11 +97,11 @@ def _published(name: str, records: list[ImageRecord], dataset: Dataset, annotati
 def _ids(path: Path) -> list[int]:
     """Image ids of a file: one a line, or the five columns of the published list (number, id, name, height, width)."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         columns = line.split()
         if columns:
             value = columns[1] if len(columns) == 5 else columns[0]
-            if len(columns) not in (1, 5) or not value.isdigit():
+            if len(columns) not in (1, 5) or not value.isdecimal():
                 raise UserError(f"{path}, line {number}: {line[:40]!r}; expected an image id, or five columns")
             found.append(int(value))
     if not found or len(set(found)) != len(found):

@@ -41,7 +41,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") ->
     """What two protocols disagree on, as "name: value of a, value of b"."""
     found = []
     for key in sorted(a.keys() | b.keys()):
-        left, right = a.get(key), b.get(key)
+        left, right = a.get(key, "absent"), b.get(key, "absent")
         if isinstance(left, Mapping) and isinstance(right, Mapping):
             found += differences(left, right, f"{prefix}{key}.")
         elif left != right:

@@ -1,7 +1,6 @@
 """Images to predictions, one line each, so that a killed run goes on where it stopped."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +21,10 @@ PART = "predictions.part.jsonl"
 
 @dataclass
 class Run:
-    """Predictions of a run by image id, and the seconds it took to read and to predict."""
+    """Predictions of a run by image id; how many of its images this process did, and the seconds they took."""
 
     predictions: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    timed: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "predict": 0.0})
 
     def flat(self) -> list[dict[str, Any]]:
@@ -43,58 +43,88 @@ def predict(
 ) -> Run:
     """Predict every image, appending a line for each to a file in `out`; with `resume` take those that are there.
 
-    `identity` (protocol, weights) is the file's first line; a file of another identity is refused.
+    `identity` (protocol, weights) is the file's first line; a file of another identity is refused.  A picture that
+    cannot be read stops the run; what was done before it stays, to be resumed.
     """
-    run = Run()
     part = out / PART
-    _begin(part, identity, run, resume)
+    run = _resumed(part, identity, resume, {record.id for record in records})
     left = [record for record in records if record.id not in run.predictions]
-    with part.open("a", encoding="utf-8") as lines:
-        started = time.monotonic()
-        for done, record in enumerate(left, start=1):
-            before = time.perf_counter()
+    started = time.monotonic()
+    for done, record in enumerate(left, start=1):
+        before = time.perf_counter()
+        try:
             image = read(record)
-            between = time.perf_counter()
-            entries = results(record.id, predictor(image), skeleton)
-            run.seconds["read"] += between - before
-            run.seconds["predict"] += time.perf_counter() - between
-            run.predictions[record.id] = entries
-            lines.write(json.dumps({"image_id": record.id, "poses": entries}) + "\n")
-            lines.flush()
-            _progress(done, len(left), len(records) - len(left), time.monotonic() - started)
-        os.fsync(lines.fileno())
+        except UserError as error:
+            kept = f" ({len(run.predictions)} images are done: go on with --resume)" if run.predictions else ""
+            raise UserError(f"{error}{kept}") from None
+        between = time.perf_counter()
+        entries = results(record.id, predictor(image), skeleton)
+        run.seconds["read"] += between - before
+        run.seconds["predict"] += time.perf_counter() - between
+        run.predictions[record.id] = entries
+        run.timed = done
+        _append(part, {"image_id": record.id, "poses": entries}, identity)
+        _progress(done, len(left), len(records) - len(left), time.monotonic() - started)
     return run
 
 
-def _begin(part: Path, identity: Mapping[str, str], run: Run, resume: bool) -> None:
-    """Start the file of lines, or read what a killed run left in it and drop a torn last line."""
-    if not part.exists():
+def _append(part: Path, line: Mapping[str, Any], identity: Mapping[str, str]) -> None:
+    """Add a line to the file, which begins with the first one: a run that does nothing leaves nothing."""
+    try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(dict(identity)) + "\n", encoding="utf-8")
-        return
+        with part.open("ab") as file:
+            lines = [line] if file.tell() else [dict(identity), line]
+            file.write(b"".join(json.dumps(value).encode() + b"\n" for value in lines))
+    except OSError as error:
+        raise UserError(
+            f"{part}: {error.strerror}; expected a folder that can be written, choose another --out"
+        ) from None
+
+
+def _resumed(part: Path, identity: Mapping[str, str], resume: bool, image_ids: set[int]) -> Run:
+    """What a killed run left in the file of lines; a torn last line is cut off."""
+    run = Run()
+    if not part.exists():
+        return run
     if not resume:
         raise UserError(f"{part.parent}: holds an unfinished run; add --resume to go on, or choose another --out")
-    text = part.read_text(encoding="utf-8")
-    whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    if not whole:
-        part.write_text(json.dumps(dict(identity)) + "\n", encoding="utf-8")
-        return
-    found = json.loads(whole[0])
+    data = part.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    first, *lines = whole.splitlines() or [json.dumps(dict(identity)).encode()]
+    found = _parsed(first)
+    if found is None:
+        raise _corrupt(part, 1)
     if found != dict(identity):
         unlike = ", ".join(
             f"{k} {str(found.get(k))[:12]}, now {v[:12]}" for k, v in identity.items() if found.get(k) != v
         )
         raise UserError(f"{part.parent}: the unfinished run has another {unlike}; choose another --out")
-    for line in whole[1:]:
-        entry = json.loads(line)
+    for number, line in enumerate(lines, start=2):
+        entry = _parsed(line) or {}
+        if entry.get("image_id") not in image_ids or not isinstance(entry.get("poses"), list):
+            raise _corrupt(part, number)
         run.predictions[entry["image_id"]] = entry["poses"]
-    if "".join(whole) != text:
+    if whole != data:
         with part.open("r+b") as file:
-            file.truncate(len("".join(whole).encode()))
+            file.truncate(len(whole))
+    return run
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The object in a line; None if there is none."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _corrupt(part: Path, number: int) -> UserError:
+    return UserError(f"{part}, line {number}: not what eval/run.py wrote; remove this file and run again")
 
 
 def _progress(done: int, total: int, before: int, seconds: float) -> None:
-    if done % 10 and done != total:
+    if done % 10 and done not in (1, total):
         return
     rate = done / max(seconds, 1e-9)
     left = (total - done) / rate

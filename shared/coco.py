@@ -44,16 +44,20 @@ class Dataset:
 def load(source: Path | Mapping[str, Any], images: Path | None = None) -> Dataset:
     """Read and check annotations; `images` is the folder of the pictures, None where there are no files.
 
-    Raises `UserError` for a file that is not COCO keypoints, duplicate ids, an annotation of an unknown image, a
-    wrong number of keypoint values, NaN, and a file name that leads out of `images`.
+    Raises `UserError` for a file that is not COCO keypoints, duplicate ids, an annotation of an unknown image or of
+    something else than a person, a wrong number of keypoint values, NaN, and a file name that leads out of `images`.
     """
     where = "annotations" if isinstance(source, Mapping) else str(source)
     raw = source if isinstance(source, Mapping) else _parse(source)
-    for key in ("images", "annotations"):
+    for key in ("images", "annotations", "categories"):
         if not isinstance(raw.get(key), list):
             raise UserError(
                 f"{where}: no list of {key!r}; expected COCO keypoint annotations (person_keypoints_*.json)"
             )
+    if not raw["images"]:
+        raise UserError(f"{where}: lists no images; expected at least one; is it the right file?")
+    if PERSON not in [c.get("id") for c in raw["categories"] if isinstance(c, Mapping)]:
+        raise UserError(f"{where}: no category with the id {PERSON}; expected COCO's, where {PERSON} is a person")
     records = tuple(sorted((_image(entry, images, where) for entry in raw["images"]), key=lambda r: r.id))
     _unique([record.id for record in records], "image", where)
     known = {record.id for record in records}
@@ -90,9 +94,12 @@ def _parse(path: Path) -> Mapping[str, Any]:
 
 def _image(entry: Any, folder: Path | None, where: str) -> ImageRecord:
     try:
-        record = ImageRecord(int(entry["id"]), str(entry["file_name"]), int(entry["height"]), int(entry["width"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: an image entry lacks {error}; expected id, file_name, height, width") from None
+        identity, height, width = (_whole(entry[key]) for key in ("id", "height", "width"))
+        record = ImageRecord(identity, str(entry["file_name"]), height, width)
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{where}: an image entry is not understood ({error!r}); expected id, file_name, height and width"
+        ) from None
     if record.height <= 0 or record.width <= 0:
         raise UserError(f"{where}: image {record.id} is {record.width}x{record.height} px; expected a size above 0")
     if folder is None:
@@ -110,10 +117,13 @@ def _image(entry: Any, folder: Path | None, where: str) -> ImageRecord:
 
 def _person(entry: Any, known: set[int], where: str) -> Person:
     try:
-        identity, image_id = int(entry["id"]), int(entry["image_id"])
+        identity, image_id = _whole(entry["id"]), _whole(entry["image_id"])
         label = f"{where}: annotation {identity} of image {image_id}"
         if image_id not in known:
             raise UserError(f"{label}: there is no such image; expected one of the {len(known)} listed")
+        if entry["category_id"] != PERSON:
+            raise UserError(f"{label}: category {entry['category_id']!r}, expected {PERSON}, a person")
+        _whole(entry["num_keypoints"])  # the metric reads it
         values = entry["keypoints"]
         if not isinstance(values, list) or len(values) != N_VALUES:
             n = len(values) if isinstance(values, list) else 0
@@ -125,11 +135,18 @@ def _person(entry: Any, known: set[int], where: str) -> Person:
         raise UserError(f"{where}: an annotation is not understood ({error!r}); expected COCO keypoints") from None
     if not np.isfinite(keypoints).all() or not all(map(math.isfinite, (*box, area))):
         raise UserError(f"{label}: NaN or infinity; expected finite numbers")
-    if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
-        raise UserError(f"{label}: visibility {sorted(set(keypoints[:, 2]))}, expected 0, 1 or 2")
+    strange = set(keypoints[:, 2].tolist()) - {0, 1, 2}
+    if strange:
+        raise UserError(f"{label}: visibility {min(strange):g}, expected 0, 1 or 2")
     if len(box) != 4 or min(box[2:]) < 0 or area < 0:
         raise UserError(f"{label}: box {box} and area {area}, expected x, y, width, height and none negative")
     return Person(keypoints.astype(np.float32), box, area, entry.get("segmentation"), crowd, image_id, identity)  # type: ignore[arg-type]
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
 
 
 def _unique(ids: Sequence[int], what: str, where: str) -> None:

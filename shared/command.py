@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from shared.errors import UserError
 
@@ -18,15 +19,20 @@ class Command:
         self.work = work
 
     def __call__(self, argv: Sequence[str] | None = None) -> int:
-        options = self.parser().parse_args(argv)
+        parser = self.parser()
+        parser.error = _refuse  # type: ignore[method-assign] # argparse would print its whole usage first
         try:
-            return self.work(options)
+            return self.work(parser.parse_args(argv))
         except UserError as error:
             print("error:", " ".join(str(error).split()), file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return 130
+
+
+def _refuse(message: str) -> NoReturn:
+    raise UserError(f"{message}; see --help")
 
 
 def command(parser: Parser) -> Callable[[Work], Command]:

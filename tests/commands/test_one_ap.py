@@ -30,7 +30,6 @@ def converted(source, target):
     return target
 
 
-@pytest.mark.parity
 def test_four_runtimes_give_one_ap_on_drawn_scenes(tmp_path):
     targets = {"keras": "w.weights.h5", "onnx": "w.onnx", "caffe": "w.caffemodel"}
     files = {"torch": WEIGHTS} | {name: converted(WEIGHTS, tmp_path / file) for name, file in targets.items()}
@@ -58,7 +57,6 @@ def mobilenet(tmp_path_factory):
     return converted(DATA / "mobilenet_v2_small_graph_opt.pb", tmp_path_factory.mktemp("w") / "m.safetensors")
 
 
-@pytest.mark.parity
 @needs_photographs
 def test_three_runtimes_give_one_ap_on_photographs(photographs, mobilenet, tmp_path):
     onnx = ("--weights", DATA / "mobilenet_v2_small.nchw.onnx", "--model", "mobilenet_v2_small")

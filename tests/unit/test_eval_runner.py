@@ -1,0 +1,234 @@
+"""Runs that stop and go on: the same predictions as one that was never stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval import runner
+from shared.coco import ImageRecord
+from shared.errors import UserError
+from shared.person import Pose
+from shared.skeleton import COCO17
+
+ROOT = Path(__file__).resolve().parents[2]
+IDENTITY = {"protocol": "ab" * 32, "weights": "cd" * 32, "runtime": "torch 2.13.0"}
+N = 8
+
+
+def records(n=N):
+    return [ImageRecord(i, f"{i}.png", 20, 30) for i in range(1, n + 1)]
+
+
+def read(record):
+    return np.full((20, 30, 3), record.id, np.uint8)
+
+
+def predictor(image):
+    """Poses that depend on the image alone; none in every fourth."""
+    rng = np.random.default_rng(int(image[0, 0, 0]))
+    return [
+        Pose(rng.uniform(0.1, 30, (17, 3)).astype(np.float32), float(rng.uniform())) for _ in range(image[0, 0, 0] % 4)
+    ]
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stopping_after(n, function=predictor):
+    """`function`, which raises at its call number n + 1."""
+    calls = iter(range(n))
+
+    def stopping(value):
+        if next(calls, None) is None:
+            raise StoppedError
+        return function(value)
+
+    return stopping
+
+
+def run(out, resume=False, predictor=predictor, identity=IDENTITY, read=read, n=N):
+    return runner.predict(records(n), read, predictor, COCO17, out, identity, resume)
+
+
+def stopped(out, after=3):
+    """The file that a run leaves that was stopped after so many images."""
+    with pytest.raises(StoppedError):
+        run(out, predictor=stopping_after(after))
+    return out / runner.PART
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """The predictions of a run that was not stopped."""
+    return run(tmp_path / "whole").flat()
+
+
+def test_predictions_are_in_the_order_of_images(whole):
+    assert [entry["image_id"] for entry in whole] == [1, 2, 2, 3, 3, 3, 5, 6, 6, 7, 7, 7]
+
+
+@pytest.mark.parametrize("after", [1, 3, N - 1])
+def test_a_stopped_run_goes_on_where_it_was(tmp_path, whole, after):
+    part = stopped(tmp_path / "out", after)
+    assert part.read_bytes().count(b"\n") == after + 1
+
+    resumed = run(tmp_path / "out", resume=True, predictor=stopping_after(N - after))
+
+    assert resumed.timed == N - after
+    assert json.dumps(resumed.flat()) == json.dumps(whole)
+    assert part.read_bytes() == (tmp_path / "whole" / runner.PART).read_bytes()
+
+
+def test_a_run_that_was_done_predicts_nothing_again(tmp_path, whole):
+    resumed = run(tmp_path / "whole", resume=True, predictor=stopping_after(0))
+
+    assert (resumed.timed, resumed.flat()) == (0, whole)
+
+
+def test_a_run_stopped_before_its_first_image_leaves_nothing(tmp_path):
+    stopped(tmp_path / "out", after=0)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_resume_without_anything_to_resume_is_a_new_run(tmp_path, whole):
+    assert run(tmp_path / "out", resume=True).flat() == whole
+
+
+@pytest.mark.parametrize("cut", [1, 9, 30])
+def test_a_torn_last_line_is_predicted_again(tmp_path, whole, cut):
+    part = stopped(tmp_path / "out")
+    part.write_bytes(part.read_bytes()[:-cut])
+
+    resumed = run(tmp_path / "out", resume=True)
+
+    assert resumed.timed == N - 2
+    assert resumed.flat() == whole
+    assert part.read_bytes() == (tmp_path / "whole" / runner.PART).read_bytes()
+
+
+@pytest.mark.parametrize("left", [0, 20])
+def test_a_torn_first_line_is_a_new_run(tmp_path, whole, left):
+    part = stopped(tmp_path / "out")
+    part.write_bytes(part.read_bytes()[:left])
+
+    assert run(tmp_path / "out", resume=True).flat() == whole
+    assert part.read_bytes() == (tmp_path / "whole" / runner.PART).read_bytes()
+
+
+def refused(out, match, **options):
+    """Refused in one line, with the file as it was."""
+    before = (out / runner.PART).read_bytes()
+    with pytest.raises(UserError, match=match) as caught:
+        run(out, predictor=stopping_after(0), **options)
+    assert "\n" not in str(caught.value)
+    assert (out / runner.PART).read_bytes() == before
+
+
+def test_an_unfinished_run_is_not_begun_anew_by_chance(tmp_path):
+    stopped(tmp_path / "out")
+
+    refused(tmp_path / "out", "holds an unfinished run; add --resume to go on, or choose another --out")
+
+
+@pytest.mark.parametrize("key", IDENTITY)
+def test_a_run_of_another_identity_is_refused(tmp_path, key):
+    stopped(tmp_path / "out")
+
+    other = {**IDENTITY, key: "ef" * 32}
+
+    refused(tmp_path / "out", f"has another {key} {IDENTITY[key][:12]}, now efefef", resume=True, identity=other)
+
+
+CORRUPT = {
+    "no JSON": (2, b'{"image_id": 2, "po'),
+    "bytes": (2, b"\xff\xfe\x00"),
+    "an empty line": (2, b""),
+    "a list": (3, b"[1, 2]"),
+    "no poses": (3, b'{"image_id": 3}'),
+    "poses as text": (3, b'{"image_id": 3, "poses": "none"}'),
+    "an image of another run": (3, b'{"image_id": 99, "poses": []}'),
+    "the first line": (0, b"%PDF"),
+}
+
+
+@pytest.mark.parametrize("fault", CORRUPT)
+def test_a_corrupt_line_is_named_and_nothing_is_lost(tmp_path, fault):
+    number, line = CORRUPT[fault]
+    part = stopped(tmp_path / "out")
+    lines = part.read_bytes().split(b"\n")
+    lines[number] = line
+    part.write_bytes(b"\n".join(lines))
+
+    refused(tmp_path / "out", f"{runner.PART}, line {number + 1}: not what eval/run.py wrote", resume=True)
+
+
+def test_a_picture_that_cannot_be_read_keeps_what_was_done(tmp_path, whole):
+    def faulty(record):
+        if record.id == 4:
+            raise UserError(f"{record.file_name}: the picture is cut off")
+        return read(record)
+
+    with pytest.raises(UserError, match=r"^4\.png: the picture is cut off \(3 images are done: go on with --resume\)$"):
+        run(tmp_path / "out", read=faulty)
+
+    assert run(tmp_path / "out", resume=True).flat() == whole
+
+
+def test_a_first_picture_that_cannot_be_read_leaves_nothing(tmp_path):
+    def faulty(record):
+        raise UserError(f"{record.file_name}: the picture is cut off")
+
+    with pytest.raises(UserError, match=r"^1\.png: the picture is cut off$"):
+        run(tmp_path / "out", read=faulty)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(UserError, match="expected a folder that can be written, choose another --out"):
+        run(tmp_path / "file" / "out")
+
+
+def test_progress_goes_to_stderr_with_an_end(tmp_path, capsys):
+    run(tmp_path / "out", n=25)
+
+    printed = capsys.readouterr()
+    counts = [text.split(" ")[0] for text in printed.err.split("\r")[1:]]
+    assert printed.out == ""
+    assert counts == ["1/25", "10/25", "20/25", "25/25"]
+    assert printed.err.endswith("\n")
+
+
+KILLED = """
+import importlib.util, os, signal, sys
+spec = importlib.util.spec_from_file_location("runs", {file!r})
+runs = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(runs)
+from pathlib import Path
+def predictor(image):
+    if image[0, 0, 0] == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return runs.predictor(image)
+runs.run(Path({out!r}), predictor=predictor)
+"""
+
+
+def test_a_process_that_is_killed_leaves_a_run_to_go_on_with(tmp_path, whole):
+    script = KILLED.format(file=__file__, out=str(tmp_path / "out"))
+
+    killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+    assert killed.returncode == -signal.SIGKILL
+    resumed = run(tmp_path / "out", resume=True)
+    assert resumed.timed == N - 5
+    assert json.dumps(resumed.flat()) == json.dumps(whole)
