@@ -73,7 +73,9 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     The odd one goes to the end, so that a stride of 2 over an even size pads (0, 1) where Caffe would pad (1, 1).
     """
     # No negative operand of //: ONNX, to which PyTorch exports this, rounds those towards zero.
-    total = max((size - 1) // stride * stride + kernel - size, 0)
+    total = (size - 1) // stride * stride + kernel - size
+    if kernel < stride:  # else it cannot be negative, and the exporter is spared a maximum of symbols
+        total = max(total, 0)
     return total // 2, total - total // 2
 
 
