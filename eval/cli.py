@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--fit", help="geometry other than the decoder's own: kl, hl, tensorboy, openpose, ...")
     p.add_argument("--boxes", help="gt or a detections file: for top-down networks")
     p.add_argument("--device", default="cpu", help="cpu or cuda")
-    p.add_argument("--out", type=Path, help="folder for the results; default runs/DATA-FRAMEWORK-WEIGHTS")
+    p.add_argument("--out", type=Path, help="folder for the results; default runs/DATA-FRAMEWORK-WEIGHTS-PROTOCOL")
     p.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     return p
 
@@ -51,7 +51,6 @@ def main(options: argparse.Namespace) -> int:
     from shared import coco, framework
     from shared.inference import BottomUp
 
-    framework.require(options.framework)
     data = sources.builtin() if options.data == "builtin" else sources.from_files(options.annotations, options.images)
     subset, records = sources.subset(data, options.subset, options.annotations)
     if options.limit is not None:
@@ -65,7 +64,8 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"{options.weights}: {net.info.spec.name} does not find people; expected a network of bodies")
     record = protocols.protocol(data.identity, subset, [r.id for r in records], predictor.describe(), _model(net.info))
     identity = {"protocol": protocols.digest(record), "weights": net.weights_sha256, "runtime": net.runtime}
-    out = options.out or ROOT / "runs" / f"{options.data}-{options.framework}-{options.weights.stem}"
+    name = f"{options.data}-{options.framework}-{options.weights.stem}-{identity['protocol'][:8]}"
+    out = options.out or ROOT / "runs" / name
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: is a file; expected a folder for the results")
     finished = _finished(out, identity, options.resume)
@@ -87,10 +87,12 @@ def _scales(text: str) -> tuple[float, ...]:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from shared import framework
     from shared.arch import catalogue
     from shared.codec.spec import DECODERS
     from shared.fit import fit
 
+    framework.require(options.framework)
     if options.data not in ("builtin", "coco", "mpii"):
         raise unknown("--data", options.data, ("builtin", "coco", "mpii"))
     if options.data == "mpii":
@@ -107,6 +109,12 @@ def _check(options: argparse.Namespace) -> None:
         catalogue.spec(options.model)
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit {options.limit}: expected 1 or more")
+    foreign = {"onnx": "small.onnx", "caffe": "small.caffemodel"}.get(options.framework)
+    if foreign and options.weights == BUILTIN_WEIGHTS:
+        raise UserError(
+            f"--framework {options.framework} cannot read the shipped network; convert it, and name it with --weights: "
+            f"python converters/convert.py weights/{BUILTIN_WEIGHTS.name} --out {foreign}"
+        )
     if not options.weights.is_file():
         raise UserError(
             f"--weights {options.weights}: no such file; expected weights for --framework {options.framework}"

@@ -67,6 +67,8 @@ BAD = {
     "a paper's subset of scenes": (("--subset", "1160"), "give --data coco"),
     "coco without annotations": (("--data", "coco"), "--data coco needs --annotations FILE and --images DIR"),
     "coco's files without coco": (("--images", "."), "are for --data coco; add it"),
+    "onnx without a file": (("--framework", "onnx"), "--out small.onnx"),
+    "caffe without a file": (("--framework", "caffe"), "--out small.caffemodel"),
     "unknown device": (("--device", "tpu9"), "--device tpu9"),
 }
 
