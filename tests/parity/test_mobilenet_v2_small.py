@@ -22,6 +22,7 @@ import keras_impl.net
 import pytorch_impl.mobilenet_v2_small as in_torch
 import pytorch_impl.net
 from converters import frozen_graph, parity
+from converters.check import check_images
 from shared.arch.mobilenet_v2_small import EPSILON, MobilenetV2SmallSpec
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -162,6 +163,34 @@ def test_a_single_mistake_in_the_network_fails_the_exact_gate(mistake):
     mistake(network)
 
     assert exact_ratio(network, noise(64, 80)) > 10 * EXACT_GATE
+
+
+def worst_of_a_check(network):
+    """The largest ratio that `--check` would find for this PyTorch network against Keras's."""
+    broken = pytorch_impl.net.LoadedNet(*weights())
+    broken.network = network.float()
+    images = [weights()[1].preprocess(image) for image in check_images(SPEC).values()]
+    stages = list(SPEC.stage_outputs())
+    rows = [parity.compare(net("keras")(x, stages=True), broken(x, stages=True), stages) for x in images]
+    return parity.worst([row for several in rows for row in several]).ratio
+
+
+@pytest.mark.slow
+def test_the_right_network_passes_a_check():
+    assert worst_of_a_check(exact_network()) < parity.FAMILY_GATES[SPEC.family]
+
+
+SEEN_IN_FLOAT32 = [mistake for mistake in MISTAKES if mistake is not other_epsilon]  # it drowns in the rounding
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", SEEN_IN_FLOAT32, ids=lambda mistake: mistake.__name__)
+def test_a_single_mistake_in_the_network_fails_a_check(mistake):
+    network = exact_network()
+
+    mistake(network)
+
+    assert worst_of_a_check(network) > 9 * parity.FAMILY_GATES[SPEC.family]
 
 
 @pytest.mark.parametrize("framework", ["torch", "keras"])
