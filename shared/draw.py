@@ -76,7 +76,7 @@ def draw_heat(image: np.ndarray, maps: Maps, keypoint: int | None = None) -> np.
     """One keypoint's heatmap over the image, or the largest of all keypoints."""
     last = maps.heat.shape[-1] - 1
     heat = maps.heat[..., :last].max(axis=-1) if keypoint is None else maps.heat[..., keypoint]
-    heat = cv2.resize(np.clip(heat, 0, 1), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    heat = _laid_over(np.clip(heat, 0, 1), maps, image)
     colour = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
     return cv2.addWeighted(colour, _ALPHA_MAP, image, 1 - _ALPHA_MAP, 0)
 
@@ -91,7 +91,7 @@ def draw_paf(image: np.ndarray, maps: Maps) -> np.ndarray:
     angle = np.degrees(np.arctan2(vector[..., 1], vector[..., 0])) % 360
     strength = np.clip(np.take_along_axis(length, strongest, axis=2)[..., 0], 0, 1)
     hsv = np.stack([angle / 2, np.full_like(angle, 255), strength * 255], axis=-1).astype(np.uint8)
-    field = cv2.resize(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    field = _laid_over(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), maps, image)
     faded = (image * (1 - _ALPHA_MAP)).astype(np.uint8)
     return cv2.add(faded, field)
 
@@ -105,6 +105,19 @@ def tile(pictures: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
         cv2.putText(head, title, (4, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (30, 30, 30), 1, cv2.LINE_AA)
         parts += [np.vstack([head, picture]), gap]
     return np.hstack(parts[:-1])
+
+
+def _laid_over(values: np.ndarray, maps: Maps, image: np.ndarray) -> np.ndarray:
+    """Values of the maps (h, w, ...) at every pixel of the image, which may be a part of what the maps show."""
+    (x, y), (shift_x, shift_y), centre = maps.to_image, maps.shift, (maps.cell - 1) / 2
+    to_maps = np.array(
+        [
+            [1 / (x * maps.cell), 0, (-shift_x / x - centre) / maps.cell],
+            [0, 1 / (y * maps.cell), (-shift_y / y - centre) / maps.cell],
+        ]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(values, to_maps, image.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _draw_body(

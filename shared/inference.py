@@ -11,8 +11,7 @@ import numpy as np
 
 from shared import fit as geometry
 from shared.codec import decoders, spec
-from shared.codec.reference import STRIDE
-from shared.codec.spec import Maps
+from shared.codec.spec import STRIDE, Maps
 from shared.errors import UserError
 from shared.fit import Fitted
 from shared.net import Net
@@ -134,7 +133,7 @@ def merge(
                 out += sign[c] * channel if mirrored else channel
         total /= len(sources)
         merged[name] = np.moveaxis(total, 0, -1)
-    return Maps(merged["heat"], merged["paf"], *_to_image(largest, resolution))
+    return Maps(merged["heat"], merged["paf"], *_to_image(largest, resolution), STRIDE if resolution == "stride" else 1)
 
 
 def _mirrored_channels(name: str, skeleton: Skeleton) -> tuple[Sequence[int], np.ndarray]:

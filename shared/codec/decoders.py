@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from shared.codec import reference
-from shared.codec.spec import DecodeSpec, Maps, decoder
+from shared.codec.spec import STRIDE, DecodeSpec, Maps, decoder
 from shared.person import Pose
 from shared.skeleton import Skeleton
 
@@ -24,4 +24,6 @@ def decode(name: str, heat: np.ndarray, paf: np.ndarray, skeleton: Skeleton) -> 
     The maps have the resolution that the decoder works at; where that is "stride", keypoints are px of the network's
     input, 8 to a cell.
     """
-    return run(Maps(heat, paf), skeleton, decoder(name, skeleton.name))
+    spec = decoder(name, skeleton.name)
+    maps = Maps(heat, paf, cell=STRIDE if spec.resolution == "stride" else 1)
+    return run(maps, skeleton, spec)

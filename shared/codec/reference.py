@@ -10,17 +10,14 @@ from shared.codec.spec import DecodeSpec, Maps
 from shared.person import Pose
 from shared.skeleton import Skeleton
 
-STRIDE = 8
-
 
 def decode(maps: Maps, skeleton: Skeleton, spec: DecodeSpec) -> list[Pose]:
     """People from maps at the resolution that `spec` asks for; their keypoints in image pixels.
 
     A network without PAFs (hand, face) sees one person: the maximum of each heatmap, as OpenPose does.
     """
-    cell = STRIDE if spec.resolution == "stride" else 1
     if not skeleton.limbs:
-        return [_single(maps, skeleton, spec, cell)]
+        return [_single(maps, skeleton, spec)]
     found = [peaks.find(np.ascontiguousarray(maps.heat[..., k]), spec) for k in range(skeleton.n_keypoints)]
     firsts = np.cumsum([0, *map(len, found)]).tolist()
     candidates = np.concatenate(found)  # (n, 3)
@@ -28,7 +25,7 @@ def decode(maps: Maps, skeleton: Skeleton, spec: DecodeSpec) -> list[Pose]:
     connections = []
     for limb in skeleton.decode_order:
         a, b = skeleton.limbs[limb]
-        pairs = limbs.connect(found[a], found[b], maps.paf[..., 2 * limb : 2 * limb + 2], spec, cell)
+        pairs = limbs.connect(found[a], found[b], maps.paf[..., 2 * limb : 2 * limb + 2], spec, maps.cell)
         connections.append([(firsts[a] + i, firsts[b] + j, score) for i, j, score in pairs])
     rows = assemble(connections, numbered, skeleton, spec)
     return [_pose(row, candidates, maps, skeleton, spec) for row in prune(rows, skeleton, spec)]
@@ -66,13 +63,13 @@ def _pose(row: Row, candidates: np.ndarray, maps: Maps, skeleton: Skeleton, spec
     return Pose(keypoints, float(score))
 
 
-def _single(maps: Maps, skeleton: Skeleton, spec: DecodeSpec, cell: int) -> Pose:
+def _single(maps: Maps, skeleton: Skeleton, spec: DecodeSpec) -> Pose:
     flat = maps.heat[..., : skeleton.n_keypoints].reshape(-1, skeleton.n_keypoints)
     best = flat.argmax(axis=0)
     rows, columns = np.unravel_index(best, maps.heat.shape[:2])
-    centre = (cell - 1) / 2
+    centre = (maps.cell - 1) / 2
     scores = flat[best, np.arange(skeleton.n_keypoints)]
-    points = np.column_stack([cell * columns + centre, cell * rows + centre, scores])
+    points = np.column_stack([maps.cell * columns + centre, maps.cell * rows + centre, scores])
     return Pose(_exported(points, maps, spec).astype(np.float32), float(scores.mean()))
 
 

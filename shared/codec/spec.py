@@ -6,6 +6,7 @@ import numpy as np
 
 from shared.errors import unknown
 
+STRIDE = 8
 _MPI15_CHANGES = {"reference-openpose": {"peak_threshold": 0.6, "paf_threshold": 0.01}}  # OpenPose's own for MPI
 
 
@@ -13,14 +14,15 @@ _MPI15_CHANGES = {"reference-openpose": {"peak_threshold": 0.6, "paf_threshold":
 class Maps:
     """What a decoder reads: heat (h, w, K + 1), paf (h, w, 2L), and how map coordinates become image pixels.
 
-    A decoder's point (x, y) is the image's `point * to_image + shift`.  For the resolution "stride" a decoder's
-    points are px of the network's input, 8 to a cell, cell g having its centre at 8 g + 3.5.
+    A decoder's point (x, y) is the image's `point * to_image + shift`.  One value of the maps is `cell` of a point's
+    px a side: 8 for the resolution "stride", where cell g has its centre at 8 g + 3.5, else 1.
     """
 
     heat: np.ndarray
     paf: np.ndarray
     to_image: tuple[float, float] = (1.0, 1.0)
     shift: tuple[float, float] = (0.0, 0.0)
+    cell: int = 1
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,7 @@ def test_a_single_person_s_keypoints_are_cell_centres_at_stride_8():
     heat[2, 5, :21] = 0.5
     heat[4, 1, 7] = 0.9
 
-    (pose,) = reference.decode(Maps(heat, np.zeros((6, 9, 0))), HAND21, TENSORBOY)
+    (pose,) = reference.decode(Maps(heat, np.zeros((6, 9, 0)), cell=8), HAND21, TENSORBOY)
 
     np.testing.assert_allclose(pose.keypoints[0], (8 * 5 + 3.5 + 0.5, 8 * 2 + 3.5 + 0.5, 0.5), atol=FLOAT)
     np.testing.assert_allclose(pose.keypoints[7], (8 * 1 + 3.5 + 0.5, 8 * 4 + 3.5 + 0.5, 0.9), atol=FLOAT)

@@ -94,7 +94,7 @@ def test_crowds_and_people_without_keypoints_are_frames(framed):
 def test_maps_are_drawn_at_the_size_of_the_image():
     heat, paf = np.zeros((25, 30, 19), np.float32), np.zeros((25, 30, 38), np.float32)
     heat[5, 6, 3], paf[20, 6, 0], paf[20, 25, 1] = 1, 1, 1  # a field to the right, another downwards
-    maps = Maps(heat, paf)
+    maps = Maps(heat, paf, (4.0, 4.0), (1.5, 1.5))
 
     drawn_heat, one, other = (draw.draw_heat(GREY, maps, k) for k in (None, 3, 4))
     drawn_paf = draw.draw_paf(GREY, maps)
@@ -107,6 +107,18 @@ def test_maps_are_drawn_at_the_size_of_the_image():
     assert right.argmax() == 0, "red points right"
     assert down.argmax() == 1, "a quarter turn further is green"
     assert (drawn_paf[10, 10] == drawn_paf[50, 60]).all()
+
+
+def test_maps_lie_where_their_geometry_says():
+    heat = np.zeros((4, 5, 2), np.float32)
+    heat[2, 3, 0] = 1  # its centre is px (27.5, 19.5) of the network's input, the image's (57, 39.5)
+
+    drawn = draw.draw_heat(GREY, Maps(heat, np.zeros((4, 5, 0)), (2.0, 2.0), (2.0, 0.5), cell=8))
+
+    red = drawn[..., 0].astype(int) - drawn[0, 0, 0]
+    rows, columns = np.nonzero(drawn[..., 0] > drawn[..., 2])
+    assert red.max() > 20
+    assert (rows.mean(), columns.mean()) == (pytest.approx(39.5, abs=0.5), pytest.approx(57, abs=0.5))
 
 
 def test_tiles_stand_side_by_side_under_their_titles():
