@@ -31,6 +31,8 @@ class Fit:
     `normalise`: colours are normalised "after" resizing and padding, or "before" (values may then overshoot).
     `canvas`: "own" (each scale has its size) or "last" (H-Liu: all scales in one batch, each in the top left corner
     of a canvas of the last scale's size, which is to be the largest; the rest of it is 0 after normalisation).
+    `half_pixel`: a resize keeps the image's corner, so that px x of the input is the image's (x + 0.5) / factor - 0.5;
+    False: x / factor, which is right for OpenPose's warp, and what tensorboy has after a resize all the same.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Fit:
     pad: int = 128
     normalise: str = "after"
     canvas: str = "own"
+    half_pixel: bool = True
 
 
 FITS = {
@@ -58,8 +61,8 @@ FITS = {
         # cubic kernel has a = -0.5 where OpenCV's has -0.75, and too large a scale is left out there.
         Fit("matlab", interpolation="cubic_or_area", rounding="up", least=368, centred=True),
         Fit("hl", side="short", interpolation="linear", pad=0, canvas="last"),
-        Fit("tensorboy", side="short", interpolation="linear", pad=0),
-        Fit("openpose", side="net", interpolation="cubic_or_linear", multiple=16, pad=0),
+        Fit("tensorboy", side="short", interpolation="linear", pad=0, half_pixel=False),
+        Fit("openpose", side="net", interpolation="cubic_or_linear", multiple=16, pad=0, half_pixel=False),
         Fit("lightweight", normalise="before", least=368, centred=True),
         Fit("tf", snap=8),  # tf-pose-estimation with the aspect kept
         Fit("tf-432x368", width=432, snap=8),
@@ -120,7 +123,7 @@ def _one(image: np.ndarray, height: float, fit: Fit, preprocess: Preprocess, mir
     top, left = (down // 2, right // 2) if fit.centred else (0, 0)
     pad = preprocess.value(fit.pad).tolist() if fit.normalise == "before" else (fit.pad,) * 3
     filled = cv2.copyMakeBorder(resized, top, down - top, left, right - left, cv2.BORDER_CONSTANT, value=pad)
-    half = 0.0 if fit.side == "net" else 0.5  # OpenPose's warp keeps the centre of pixel (0, 0), a resize its corner
+    half = 0.5 if fit.half_pixel else 0.0
     to_image = (1 / factor[1], 1 / factor[0])
     shift = ((half - left) / factor[1] - half, (half - top) / factor[0] - half)
     array = filled if fit.normalise == "before" else preprocess(filled)

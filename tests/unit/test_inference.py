@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import fields, replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,40 +9,15 @@ import pytest
 from shared import inference
 from shared.codec.spec import DECODERS
 from shared.errors import UserError
-from shared.fit import FITS
+from shared.fit import FITS, Fitted
 from shared.inference import BottomUp
-from shared.preprocess import RAW_BGR
 from shared.skeleton import COCO18, Skeleton, skeleton
+from tests.unit.arithmetic import STRIDE, Arithmetic, cells, ramp
 
-STRIDE = 8
 FLOAT = 1e-3  # of values up to 255 in float32
 # A ramp of one grey level per px is rounded to whole levels when it is resized, by 0.5 each in two copies.
 GREY = 1.0
 EDGE = 3  # cells that the padding and the cubic kernel reach into
-
-
-def info(name):
-    return SimpleNamespace(spec=SimpleNamespace(skeleton=name), preprocess=RAW_BGR)
-
-
-class Arithmetic:
-    """A network: `rule` makes the maps of one image (H, W, 3) BGR; the sizes of all batches are kept in `calls`."""
-
-    weights_sha256, runtime = "", "arithmetic"
-
-    def __init__(self, rule, name="coco18"):
-        self.rule, self.info, self.calls = rule, info(name), []
-
-    def __call__(self, images, stages=False):
-        self.calls.append(images.shape)
-        each = [self.rule(image) for image in images]
-        return {name: np.stack([maps[name] for maps in each]) for name in each[0]}
-
-
-def cells(image):
-    """(h, w, 8, 8, 3): the pixels of every cell."""
-    height, width = (side // STRIDE for side in image.shape[:2])
-    return image[: height * STRIDE, : width * STRIDE].reshape(height, STRIDE, width, STRIDE, 3).swapaxes(1, 2)
 
 
 def equivariant(image):
@@ -71,12 +45,6 @@ def equivariant(image):
 
 def noise(height=64, width=96):
     return np.random.default_rng(5).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def ramp(height, width):
-    """Red is x, green is y, blue is white."""
-    rows, columns = np.mgrid[:height, :width]
-    return np.stack([columns, rows, np.full_like(rows, 255)], axis=-1).astype(np.uint8)
 
 
 def both(image, decoder="reference", change=lambda skeleton: skeleton, **kwargs):
@@ -176,6 +144,39 @@ def test_every_scale_says_the_same_of_the_same_place(decoder, scales):
     assert abs(middle[1] - middle[0]).max() < GREY * 1.5
 
 
+def fitted_at(scale, canvas=1):
+    """An image of 64 x 96 px at that scale, without padding, on a canvas `canvas` times as large."""
+    size = int(64 * scale), int(96 * scale)
+    array = np.zeros((size[0] * canvas, size[1] * canvas, 3), np.float32)
+    shift = (0.5 / scale - 0.5,) * 2
+    return Fitted(array, size, (0, 0), size, (1 / scale, 1 / scale), shift)
+
+
+@pytest.mark.parametrize("resolution", ["image", "network", "stride"])
+def test_scales_are_laid_over_each_other_without_a_shift(resolution):
+    scales = [fitted_at(1), fitted_at(0.5)]
+    maps = []
+    for f in scales:  # each cell says at which column of the image its centre is
+        x = (STRIDE * np.arange(f.content[1] // STRIDE) + 3.5) * f.to_image[0] + f.shift[0]
+        maps.append({"heat": np.tile(x[:, None], (f.content[0] // STRIDE, 1, 19)).astype(np.float32)})
+
+    one, two = (inference.merge(scales[:n], maps[:n], [], (64, 96), resolution, COCO18) for n in (1, 2))
+
+    # OpenCV's cubic kernel bends a straight line, as often up as down: only the mean is right.
+    edge = 4 if resolution == "stride" else 4 * STRIDE  # the border is repeated, which bends it too
+    assert abs((two.heat - one.heat)[:, edge:-edge].mean()) < 0.05  # px; half a px of the smaller one would be 0.25
+
+
+def test_what_lies_beside_an_image_on_its_canvas_does_not_leak_in():
+    f = fitted_at(1, canvas=2)
+    heat = np.full((16, 24, 19), 100, np.float32)
+    heat[:8, :12] = 1
+
+    merged = inference.merge([f], [{"heat": heat}], [], (64, 96), "image", COCO18)
+
+    np.testing.assert_allclose(merged.heat, 1, atol=FLOAT)
+
+
 @pytest.mark.parametrize("resolution", ["image", "network", "stride"])
 def test_the_maps_have_the_decoder_s_resolution(resolution):
     decoder = {"image": "reference", "network": "reference-openpose", "stride": "reference-tensorboy"}[resolution]
@@ -223,81 +224,6 @@ def test_a_network_without_pafs_has_maps_without_them():
 
     assert predictor.maps(noise()).paf.shape == (64, 96, 0)
     assert len(predictor(noise())) == 1
-
-
-PERSON = {  # in an image of 248 x 240 px
-    "nose": (121, 41), "right_eye": (109, 30), "left_eye": (134, 28), "right_ear": (95, 37), "left_ear": (150, 35),
-    "neck": (124, 72), "right_shoulder": (89, 74), "right_elbow": (73, 111), "right_wrist": (61, 147),
-    "left_shoulder": (158, 71), "left_elbow": (176, 106), "left_wrist": (187, 143),
-    "right_hip": (104, 138), "right_knee": (99, 181), "right_ankle": (94, 221),
-    "left_hip": (145, 139), "left_knee": (151, 178), "left_ankle": (157, 220),
-}  # fmt: skip
-# A little to the side each, so that rounding to whole px has no common direction.
-POINTS = np.array([PERSON[name] for name in COCO18.keypoints]) + np.random.default_rng(2).uniform(-0.5, 0.5, (18, 2))
-SIGMA, WIDTH = 5.0, 6.0  # px of the image
-
-
-def seeing(image):
-    """The maps of PERSON, from where each cell looks (the colours of `ramp`) and whether the image is mirrored."""
-    white, y, x = np.moveaxis(cells(image).mean((2, 3)), -1, 0)
-    mirrored = x[2, 2] > x[2, 8]
-    there = abs(white - 255) < 1
-    heat, paf = (np.zeros((*x.shape, n), np.float32) for n in (COCO18.n_heat, COCO18.n_paf))
-    for k, (px, py) in enumerate(POINTS):
-        channel = COCO18.flip[k] if mirrored else k
-        heat[..., channel] = there * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * SIGMA**2))
-    for limb, (a, b) in enumerate(COCO18.limbs):
-        length = np.linalg.norm(POINTS[b] - POINTS[a])
-        ux, uy = (POINTS[b] - POINTS[a]) / length
-        dx, dy = x - POINTS[a, 0], y - POINTS[a, 1]
-        along, across = dx * ux + dy * uy, dx * uy - dy * ux
-        on = there & (along > -WIDTH) & (along < length + WIDTH) & (abs(across) < WIDTH)
-        channel = 2 * (COCO18.limb_flip[limb] if mirrored else limb)
-        paf[..., channel], paf[..., channel + 1] = on * (-ux if mirrored else ux), on * uy
-    return {"heat": heat, "paf": paf}
-
-
-# The cubic between cells and whole px of the enlarged maps are good for 1 px of the network's input on each axis, which
-# is 0.65 px of the image; a refinement to whole px may be 1 px of the image.
-PLACE = 1.0
-COMMON = 0.3  # the mean of 18 roundings, half a cell would be 2.6
-
-
-def away(decoder, fit, **kwargs):
-    """(18, 2) By how much the only person is found beside the drawn one, without the profile's offset."""
-    predictor = BottomUp(Arithmetic(seeing), decoder, fit, **kwargs)
-    (pose,) = predictor(ramp(240, 248))
-    assert pose.found.all()
-    return pose.keypoints[:, :2] - predictor.spec.offset - POINTS
-
-
-@pytest.mark.parametrize("decoder", DECODERS)
-@pytest.mark.parametrize("flip", [False, True])
-def test_a_person_is_found_where_it_is_with_each_profile(decoder, flip):
-    assert abs(away(decoder, None, flip=flip)).max() < PLACE
-
-
-@pytest.mark.parametrize("decoder", ["reference", "reference-tensorboy", "reference-openpose"])
-@pytest.mark.parametrize("fit", FITS)
-def test_a_person_is_found_where_it_is_with_each_geometry(decoder, fit):
-    beside = away(decoder, fit)
-
-    limit = 1.5 * PLACE if fit == "kl-plain" else PLACE  # which does not enlarge: 1 px of the input is one of the image
-    assert abs(beside).max() < limit
-    assert abs(beside.mean(axis=0)).max() < COMMON
-
-
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_a_person_is_found_where_it_is_with_scales_and_mirroring(decoder):
-    assert abs(away(decoder, None, scales=(0.75, 1, 1.5), flip=True)).max() < PLACE
-
-
-def test_time_is_kept_of_the_network_and_of_decoding():
-    predictor = BottomUp(Arithmetic(seeing), "reference-tensorboy")
-    predictor(ramp(240, 248))
-
-    assert min(predictor.seconds.values()) > 0
-    assert set(predictor.seconds) == {"network", "decode"}
 
 
 def test_maps_that_would_be_too_large_are_refused(monkeypatch):
