@@ -3,8 +3,13 @@
 import re
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from eval import cli, data, protocol
+from shared import weights
+from shared.inference import BottomUp
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -46,3 +51,17 @@ def test_the_tour_names_what_it_walks_through():
 def test_a_name_that_is_gone_is_noticed():
     with pytest.raises(AttributeError):
         resolve("shared.coco.no_such_function")
+
+
+@pytest.mark.parametrize("path", ["README.md", "CHANGELOG.md", "docs/results.md"])
+def test_the_published_ap_is_of_the_protocol_and_the_weights_of_today(path):
+    _, info = weights.read(cli.BUILTIN_WEIGHTS)
+    benchmark = data.builtin()
+    subset, records = data.subset(benchmark, None, None)
+    predictor = BottomUp(SimpleNamespace(info=info)).describe()
+    record = protocol.protocol(benchmark.identity, subset, [r.id for r in records], predictor, cli._model(info))
+    text = (ROOT / path).read_text()
+
+    assert protocol.digest(record)[:12] in text
+    if path != "CHANGELOG.md":
+        assert weights.sha256(cli.BUILTIN_WEIGHTS)[:12] in text
