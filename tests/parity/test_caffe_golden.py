@@ -145,4 +145,6 @@ def test_weights_of_another_seed_fail_the_gate(tmp_path):
         names = [str(name) for name in golden["names"]]
         expected = {name: golden[name].transpose(0, 2, 3, 1) for name in names}
 
-    assert parity.worst(parity.compare(expected, outputs_as_caffe(net, "torch", images, names))).ratio > parity.GATE
+    assert (
+        parity.worst(parity.compare(expected, outputs_as_caffe(net, "torch", images, names))).ratio > 10 * parity.GATE
+    )
