@@ -1,7 +1,7 @@
 """Caffe's binary weight files: every layer's blobs, by layer name, read strictly.
 
-Reads what `spec/caffe_oracles.md` lists: LayerParameter and V1LayerParameter, BlobShape and the four old dimensions,
-packed and unpacked numbers, float and double, with or without diffs, in any order.
+Reads LayerParameter and V1LayerParameter, BlobShape and the four old dimensions, packed and unpacked numbers, float and
+double, with or without diffs, in any order.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The published OpenPose checkpoints other than Caffe's: their names, as tables derived from our rows.
 
-Source: spec/openpose_facts.md, sections 2.1 to 2.6, 3.1 and 12.  A table depends on the number of stages only; the
+Source: the published loaders and files.  A table depends on the number of stages only; the
 widths and the skeleton are then read off the shapes, as for any other file.
 """
 

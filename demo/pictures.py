@@ -6,8 +6,7 @@ from pathlib import Path
 
 from shared.command import command
 from shared.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[1]
+from shared.weights import SHIPPED
 
 
 def parser() -> argparse.ArgumentParser:
@@ -15,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="demo/picture.py", description="Draw people, heatmaps and affinity fields.")
     p.add_argument("image", type=Path)
     p.add_argument("--framework", default="torch", help="torch, keras, onnx or caffe")
-    p.add_argument("--weights", type=Path, default=ROOT / "weights" / "builtin_coco18.safetensors")
+    p.add_argument("--weights", type=Path, default=SHIPPED)
     p.add_argument("--prototxt", type=Path)
     p.add_argument("--model", help="architecture, where the weights do not say it")
     p.add_argument("--decoder", default="reference")

@@ -10,9 +10,10 @@ from typing import Any
 
 from shared.command import command
 from shared.errors import UserError, unknown
+from shared.weights import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILTIN_WEIGHTS = ROOT / "weights" / "builtin_coco18.safetensors"
+_DATA = ("builtin", "coco", "mpii")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
         prog="eval/run.py", description="Evaluate a pose network on COCO keypoints or on the built-in benchmark."
     )
     p.add_argument("--framework", default="torch", help="torch, keras, onnx, or caffe (OpenCV on the original files)")
-    p.add_argument("--weights", type=Path, default=BUILTIN_WEIGHTS, help="default: the shipped network")
+    p.add_argument("--weights", type=Path, default=SHIPPED, help="default: the shipped network")
     p.add_argument("--prototxt", type=Path, help="caffe: default is the caffemodel's name with .prototxt")
     p.add_argument("--model", help="architecture, where the weights do not say it (docs/weights.md)")
     p.add_argument("--data", default="builtin", help="builtin, coco or mpii")
@@ -93,8 +94,8 @@ def _check(options: argparse.Namespace) -> None:
     from shared.fit import fit
 
     framework.require(options.framework)
-    if options.data not in ("builtin", "coco", "mpii"):
-        raise unknown("--data", options.data, ("builtin", "coco", "mpii"))
+    if options.data not in _DATA:
+        raise unknown("--data", options.data, _DATA)
     if options.data == "mpii":
         raise UserError("--data mpii: comes with the top-down networks, which are not here yet; use coco or builtin")
     if options.data == "builtin" and (options.images or options.annotations):
@@ -110,10 +111,10 @@ def _check(options: argparse.Namespace) -> None:
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit {options.limit}: expected 1 or more")
     foreign = {"onnx": "small.onnx", "caffe": "small.caffemodel"}.get(options.framework)
-    if foreign and options.weights == BUILTIN_WEIGHTS:
+    if foreign and options.weights == SHIPPED:
         raise UserError(
             f"--framework {options.framework} cannot read the shipped network; convert it, and name it with --weights: "
-            f"python converters/convert.py weights/{BUILTIN_WEIGHTS.name} --out {foreign}"
+            f"python converters/convert.py weights/{SHIPPED.name} --out {foreign}"
         )
     if not options.weights.is_file():
         raise UserError(

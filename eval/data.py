@@ -12,7 +12,6 @@ from shared import coco, image
 from shared.coco import Dataset, ImageRecord
 from shared.errors import UserError, unknown
 
-NAMES = ("builtin", "coco", "mpii")
 # The list of 1160 images of val2014 on which the paper reports; caffe_rtpose publishes it under this name.
 LIST_1160 = "image_info_val2014_1k.txt"
 _LIST_SHA256 = "820bc27c"  # its beginning

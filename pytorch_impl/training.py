@@ -33,7 +33,7 @@ def loss_of(network: Any, batch: Batch, bf16: bool) -> torch.Tensor:
 
 def prepare(network: Any, recipe: Recipe) -> Callable[[Batch, float], float]:
     """Get a network ready to train: a function that takes one step at a learning rate and returns the loss."""
-    network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload] # not in its stubs
+    network.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(network.parameters(), recipe.lr)
 
     def step(batch: Batch, rate: float) -> float:

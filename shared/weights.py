@@ -18,6 +18,7 @@ from shared.arch import catalogue
 from shared.errors import WeightError
 from shared.preprocess import CAFFE, Preprocess
 
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "builtin_coco18.safetensors"  # trained here
 FORMAT = "pose-weights-1"
 Arrays = dict[str, np.ndarray]  # canonical name -> float32 array in torch's axis order
 

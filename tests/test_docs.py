@@ -55,7 +55,7 @@ def test_a_name_that_is_gone_is_noticed():
 
 @pytest.mark.parametrize("path", ["README.md", "CHANGELOG.md", "docs/results.md"])
 def test_the_published_ap_is_of_the_protocol_and_the_weights_of_today(path):
-    _, info = weights.read(cli.BUILTIN_WEIGHTS)
+    _, info = weights.read(weights.SHIPPED)
     benchmark = data.builtin()
     subset, records = data.subset(benchmark, None, None)
     predictor = BottomUp(SimpleNamespace(info=info)).describe()
@@ -64,4 +64,4 @@ def test_the_published_ap_is_of_the_protocol_and_the_weights_of_today(path):
 
     assert protocol.digest(record)[:12] in text
     if path != "CHANGELOG.md":
-        assert weights.sha256(cli.BUILTIN_WEIGHTS)[:12] in text
+        assert weights.sha256(weights.SHIPPED)[:12] in text

@@ -64,7 +64,6 @@ _VGG = (
     ("conv3_1", 128, 256), ("conv3_2", 256, 256), ("conv3_3", 256, 256), ("conv3_4", 256, 256), "pool3",
     ("conv4_1", 256, 512), ("conv4_2", 512, 512),
 )  # fmt: skip
-VGG_NAMES = tuple(entry[0] for entry in _VGG if not isinstance(entry, str))
 
 
 def scaled(width: float, channels: int) -> int:

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from eval import data, runner
-from eval.cli import BUILTIN_WEIGHTS, main
+from eval.cli import main
 from eval.coco_ap import NAMES
 from eval.protocol import digest
 from shared import weights
+from shared.weights import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ["metrics.json", "predictions.json", "report.html"]
@@ -45,7 +46,7 @@ def test_a_run_writes_predictions_numbers_and_a_report(whole):
     assert 0.3 < metrics["numbers"]["AP"] < 1
     assert metrics["protocol_sha256"] == digest(metrics["protocol"])
     assert metrics["protocol"]["subset"]["name"] == "all, first 3"
-    assert metrics["weights"] == {"file": BUILTIN_WEIGHTS.name, "sha256": weights.sha256(BUILTIN_WEIGHTS)}
+    assert metrics["weights"] == {"file": SHIPPED.name, "sha256": weights.sha256(SHIPPED)}
     assert (metrics["images"], metrics["images_timed"], metrics["detections"]) == (3, 3, len(predictions))
     assert set(metrics["versions"]) == {"python", "machine", "numpy", "opencv", "pycocotools"}
     assert set(metrics["seconds"]) == {"read", "predict", "network", "decode", "metric"}

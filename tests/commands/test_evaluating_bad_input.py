@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from eval.cli import BUILTIN_WEIGHTS
 from shared import framework, weights
 from shared.arch import catalogue
-from shared.weights import ModelInfo
+from shared.weights import SHIPPED, ModelInfo
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--height", "64")  # as fast as it goes
@@ -96,7 +95,7 @@ def test_arguments_that_do_not_parse_are_one_line_too(evaluate, tmp_path, capsys
 @pytest.mark.parametrize("size", [0, 9, 100_000])
 def test_weights_that_are_cut_off_are_refused(evaluate, tmp_path, capsys, name, size):
     path = tmp_path / "w.safetensors"
-    path.write_bytes(BUILTIN_WEIGHTS.read_bytes()[:size])
+    path.write_bytes(SHIPPED.read_bytes()[:size])
 
     refused(evaluate, tmp_path, capsys, str(tmp_path / "w."), "--weights", path, "--framework", name)
 

@@ -9,10 +9,9 @@ import pytest
 from converters import cli as converters
 from eval.cli import main
 from shared import inference
+from shared.weights import SHIPPED
 
-ROOT = Path(__file__).parents[2]
-WEIGHTS = ROOT / "weights" / "builtin_coco18.safetensors"
-DATA = ROOT.parent / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 MAPS = sorted((DATA / "coco_mini" / "maps").glob("*.npz"))
 SAME = 0.001
 
@@ -32,7 +31,7 @@ def converted(source, target):
 
 def test_four_runtimes_give_one_ap_on_drawn_scenes(tmp_path):
     targets = {"keras": "w.weights.h5", "onnx": "w.onnx", "caffe": "w.caffemodel"}
-    files = {"torch": WEIGHTS} | {name: converted(WEIGHTS, tmp_path / file) for name, file in targets.items()}
+    files = {"torch": SHIPPED} | {name: converted(SHIPPED, tmp_path / file) for name, file in targets.items()}
 
     found = {
         name: ap(tmp_path / name, "--framework", name, "--weights", file, "--limit", 60) for name, file in files.items()
@@ -79,13 +78,3 @@ def test_fields_with_x_and_y_exchanged_find_nobody(photographs, mobilenet, tmp_p
     monkeypatch.setattr(inference, "run", wrong)
 
     assert ap(tmp_path / "x", "--framework", "torch", "--weights", mobilenet, *photographs) < 0.01
-
-
-@needs_photographs
-@pytest.mark.parametrize(("decoder", "wanted"), [("hl", 0.135), ("tensorboy", 0.096), ("openpose", 0.143)])
-def test_the_published_decoders_keep_their_ap(decoder, wanted, photographs, mobilenet, tmp_path):
-    name = f"reference-{decoder}"
-
-    found = ap(tmp_path / "d", "--framework", "torch", "--weights", mobilenet, "--decoder", name, *photographs)
-
-    assert found == pytest.approx(wanted, abs=0.002)

@@ -54,3 +54,8 @@ def small() -> Callable[..., tuple[Arrays, ModelInfo]]:
         return _random_arrays(spec, seed), ModelInfo(spec, source="random")
 
     return make
+
+
+@pytest.fixture(scope="module", params=["torch", "keras"])
+def framework(request: pytest.FixtureRequest) -> str:
+    return request.param

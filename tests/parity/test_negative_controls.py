@@ -68,11 +68,6 @@ def weights(small):
     return small("coco18", stages=3)
 
 
-@pytest.fixture(scope="module", params=["torch", "keras"])
-def framework(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def candidate(framework, weights):
     return frameworks.module(framework, "net").LoadedNet(*weights)

@@ -21,11 +21,6 @@ def weights(small):
     return small("coco18", stages=2)
 
 
-@pytest.fixture(scope="module", params=["torch", "keras"])
-def framework(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def exported(framework, weights, tmp_path_factory):
     path = tmp_path_factory.mktemp("onnx") / "small.onnx"

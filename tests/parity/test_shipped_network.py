@@ -11,9 +11,9 @@ import pytest
 from converters import cli, parity
 from shared import framework as frameworks
 from shared.scenes.dataset import read
+from shared.weights import SHIPPED
 
 ROOT = Path(__file__).parents[2]
-WEIGHTS = ROOT / "weights" / "builtin_coco18.safetensors"
 TARGETS = {"keras": "w.weights.h5", "onnx": "w.onnx", "caffe": "w.caffemodel"}
 
 pytestmark = [pytest.mark.parity, pytest.mark.slow]
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.parity, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def torch_net():
-    return frameworks.load("torch", WEIGHTS)
+    return frameworks.load("torch", SHIPPED)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def images(torch_net):
 
 @pytest.mark.parametrize("framework", TARGETS)
 def test_every_stage_is_the_same_in_every_runtime(framework, torch_net, images, tmp_path, figures):
-    assert cli.convert([str(WEIGHTS), "--out", str(tmp_path / TARGETS[framework])]) == 0
+    assert cli.convert([str(SHIPPED), "--out", str(tmp_path / TARGETS[framework])]) == 0
     net = frameworks.load(framework, tmp_path / TARGETS[framework])
     expected = torch_net(images, stages=True)
     assert expected["heat"][..., :-1].max() > 0.5, "somebody is seen"
@@ -52,7 +52,7 @@ def test_keras_runs_on_both_backends(backend, torch_net, images, tmp_path, figur
         "np.savez(sys.argv[3], runtime=net.runtime, **net(np.load(sys.argv[2]), stages=True))"
     )
     np.save(tmp_path / "images.npy", images)
-    command = [sys.executable, "-c", program, WEIGHTS, tmp_path / "images.npy", tmp_path / "maps.npz"]
+    command = [sys.executable, "-c", program, SHIPPED, tmp_path / "images.npy", tmp_path / "maps.npz"]
     environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
