@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -39,12 +40,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--device", default="cpu", help="cpu or cuda")
     p.add_argument("--out", type=Path, help="folder for the results; default runs/DATA-FRAMEWORK-WEIGHTS-PROTOCOL")
     p.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    p.add_argument("--shard", metavar="I/N", help="do part I of N (from 0); default: as torchrun says, else all")
     return p
 
 
 @command(parser)
 def main(options: argparse.Namespace) -> int:
     scales = _scales(options.scales)
+    shard = _shard(options.shard)
     _check(options)
     from eval import data as sources
     from eval import protocol as protocols
@@ -73,7 +76,10 @@ def main(options: argparse.Namespace) -> int:
     if finished:
         _print(finished, out)
         return 0
-    run = runner.predict(records, data.read, predictor, predictor.skeleton, out, identity, options.resume)
+    run = runner.predict_share(records, data.read, predictor, predictor.skeleton, out, identity, options.resume, shard)
+    if run is None:
+        print(f"part {shard[0]} of {shard[1]} is done; the last one to end writes the result to {out}")
+        return 0
     run.seconds |= predictor.seconds
     metrics = _finish(out, run, data, records, record, identity, options)
     _print(metrics, out)
@@ -85,6 +91,18 @@ def _scales(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise UserError(f"--scales {text}: expected numbers with commas, like 0.5,1,1.5,2") from None
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    """Which of how many processes this is: as asked, or as torchrun says."""
+    default = f"{os.environ.get('RANK', '0')}/{os.environ.get('WORLD_SIZE', '1')}"
+    try:
+        index, count = (int(part) for part in (text or default).split("/"))
+    except ValueError:
+        index, count = -1, 0
+    if not 0 <= index < count:
+        raise UserError(f"--shard {text or default}: expected I/N, process I of N counted from 0, such as 0/4")
+    return index, count
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -155,8 +173,8 @@ def _finish(
     options: argparse.Namespace,
 ) -> dict[str, Any]:  # fmt: skip
     """Write predictions.json, report.html and metrics.json, in this order, each at once; the last says "finished"."""
-    from eval import coco_ap, report
-    from eval.runner import PART
+    from eval import report, runner
+    from shared import coco_ap
     from shared.weights import replacing
 
     ids = [r.id for r in records]
@@ -182,7 +200,7 @@ def _finish(
     report.write(out / "report.html", metrics, predictions, data, records)
     with replacing(out / "metrics.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=1), encoding="utf-8")
-    (out / PART).unlink()
+    runner.clean(out)
     return metrics
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import protocol as protocols
-from eval.coco_ap import NAMES
+from shared.coco_ap import NAMES
 from shared.command import command
 from shared.errors import UserError
 

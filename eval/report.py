@@ -9,9 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from eval import coco_ap
 from eval.data import Data
-from shared import draw
+from shared import coco_ap, draw
 from shared.coco import ImageRecord
 from shared.person import Pose
 from shared.skeleton import COCO17

@@ -1,6 +1,7 @@
 """Images to predictions, one line each, so that a killed run goes on where it stopped."""
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.coco_ap import results
 from shared.coco import ImageRecord
+from shared.coco_ap import results
 from shared.errors import UserError
 from shared.person import Pose
 from shared.skeleton import Skeleton
@@ -66,6 +67,44 @@ def predict(
         _append(part, {"image_id": record.id, "poses": entries}, identity)
         _progress(done, len(left), len(records) - len(left), time.monotonic() - started)
     return run
+
+
+def predict_share(
+    records: Sequence[ImageRecord],
+    read: Callable[[ImageRecord], np.ndarray],
+    predictor: Callable[[np.ndarray], list[Pose]],
+    skeleton: Skeleton,
+    out: Path,
+    identity: Mapping[str, str],
+    resume: bool,
+    shard: tuple[int, int] = (0, 1),
+) -> Run | None:
+    """`predict` for process `shard[0]` of `shard[1]`, each in a folder of its own below `out`.
+
+    Gives the predictions of all of them to the last one to end, None to the others: whatever their number, an image
+    is predicted once.
+    """
+    index, count = shard
+    if count == 1:
+        return predict(records, read, predictor, skeleton, out, identity, resume)
+    run = predict(records[index::count], read, predictor, skeleton, _folder(out, shard), identity, resume)
+    ids = {record.id for record in records}
+    found: dict[int, list[dict[str, Any]]] = {}
+    for other in range(count):
+        found |= _resumed(_folder(out, (other, count)) / PART, identity, True, ids).predictions
+    run.predictions = found
+    return run if found.keys() == ids else None
+
+
+def clean(out: Path) -> None:
+    """Remove what `predict_share` left in `out`, once its result is written elsewhere."""
+    (out / PART).unlink(missing_ok=True)
+    for folder in out.glob("shard-*-of-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(out: Path, shard: tuple[int, int]) -> Path:
+    return out / f"shard-{shard[0]}-of-{shard[1]}"
 
 
 def _append(part: Path, line: Mapping[str, Any], identity: Mapping[str, str]) -> None:

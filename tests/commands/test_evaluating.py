@@ -14,9 +14,9 @@ import pytest
 
 from eval import data, runner
 from eval.cli import main
-from eval.coco_ap import NAMES
 from eval.protocol import digest
 from shared import weights
+from shared.coco_ap import NAMES
 from shared.weights import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,3 +161,21 @@ def test_a_killed_process_resumes_to_the_same_bytes(tmp_path):
     assert 0 < read(tmp_path / "out" / "metrics.json")["images_timed"] < 8
     names = [path / "predictions.json" for path in (tmp_path / "whole", tmp_path / "out")]
     assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_two_shares_write_what_one_run_writes(evaluate, tmp_path, capsys):
+    evaluate("--limit", 3, *SMALL)
+    whole = (tmp_path / "out").rename(tmp_path / "whole")
+
+    assert evaluate("--limit", 3, *SMALL, "--shard", "1/2") == 0
+    assert "part 1 of 2 is done" in capsys.readouterr().out
+    assert evaluate("--limit", 3, *SMALL, "--shard", "0/2") == 0
+
+    assert (tmp_path / "out" / "predictions.json").read_bytes() == (whole / "predictions.json").read_bytes()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == RESULTS
+
+
+@pytest.mark.parametrize("shard", ["2/2", "-1/2", "1", "a/b", "0/0"])
+def test_a_share_that_cannot_be_is_refused(evaluate, capsys, shard):
+    assert evaluate("--shard", shard) == 2
+    assert "--shard" in capsys.readouterr().err

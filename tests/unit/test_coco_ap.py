@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from eval import coco_ap
+from shared import coco_ap
 from shared.person import Pose
 from shared.skeleton import BODY25, COCO17, COCO18, MPI15
 

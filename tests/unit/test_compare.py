@@ -7,8 +7,8 @@ import tomllib
 import pytest
 
 from eval import comparing
-from eval.coco_ap import NAMES
 from eval.protocol import digest
+from shared.coco_ap import NAMES
 
 PROTOCOL = {
     "version": 1,

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval import coco_ap
-from shared import fit, image, inference
+from shared import coco_ap, fit, image, inference
 from shared.codec import decoders, reference, targets
 from shared.codec.spec import DECODERS, HL, OPENPOSE, REFERENCE, TENSORBOY, Maps, decoder
 from shared.fit import Fitted

@@ -232,3 +232,39 @@ def test_a_process_that_is_killed_leaves_a_run_to_go_on_with(tmp_path, whole):
     resumed = run(tmp_path / "out", resume=True)
     assert resumed.timed == N - 5
     assert json.dumps(resumed.flat()) == json.dumps(whole)
+
+
+def share(out, index, count, predictor=predictor, resume=False):
+    return runner.predict_share(records(), read, predictor, COCO17, out, IDENTITY, resume, (index, count))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 20])
+def test_any_number_of_processes_gives_the_same_predictions(tmp_path, whole, count):
+    *others, last = [share(tmp_path / "out", index, count) for index in reversed(range(count))]
+
+    assert others == [None] * (count - 1)
+    assert last.flat() == whole
+
+
+def test_a_share_that_was_stopped_resumes_and_no_image_is_done_twice(tmp_path, whole):
+    done = []
+
+    def counted(image):
+        done.append(int(image[0, 0, 0]))
+        return predictor(image)
+
+    assert share(tmp_path, 1, 2, counted) is None
+    with pytest.raises(StoppedError):
+        share(tmp_path, 0, 2, stopping_after(2, counted))
+    found = share(tmp_path, 0, 2, counted, resume=True)
+
+    assert found.flat() == whole
+    assert sorted(done) == list(range(1, N + 1))
+
+
+def test_after_the_result_is_written_nothing_is_left_of_the_shares(tmp_path):
+    share(tmp_path, 0, 2)
+
+    runner.clean(tmp_path)
+
+    assert not list(tmp_path.iterdir())
