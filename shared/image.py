@@ -33,27 +33,38 @@ def read(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     `max_pixels`, or cut off (OpenCV would fill what is missing with grey without a word).
     """
     path = Path(path)
-    data = _bytes(path, max_pixels)
-    try:
-        height, width = _size(data, path)
-    except (_CutOffError, struct.error, IndexError):
-        raise UserError(f"{path}: the picture is cut off after {len(data)} bytes; get the file again") from None
-    if height * width > max_pixels:
-        raise UserError(
-            f"{path}: {width}x{height} px, expected at most {max_pixels / 1e6:g} megapixels; make it smaller"
-        )
+    return decode(contents(path, max_pixels), path, max_pixels)
+
+
+def decode(data: bytes, name: Path | str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """`read` for a picture whose bytes are at hand; `name` says in errors where they are from."""
+    height, width = size(data, name, max_pixels)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
     if image is None or image.shape[:2] != (height, width):
         raise UserError(
-            f"{path}: its {len(data)} bytes cannot be decoded, expected a whole picture; get the file again"
+            f"{name}: its {len(data)} bytes cannot be decoded, expected a whole picture; get the file again"
         )
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def _bytes(path: Path, max_pixels: int) -> bytes:
+def size(data: bytes, name: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(height, width) of a picture as its header says, without decoding it.  Raises as `read` does."""
+    try:
+        height, width = _size(data, name)
+    except (_CutOffError, struct.error, IndexError):
+        raise UserError(f"{name}: the picture is cut off after {len(data)} bytes; get the file again") from None
+    if height * width > max_pixels:
+        raise UserError(
+            f"{name}: {width}x{height} px, expected at most {max_pixels / 1e6:g} megapixels; make it smaller"
+        )
+    return height, width
+
+
+def contents(path: Path, max_pixels: int = MAX_PIXELS) -> bytes:
+    """The bytes of a file that may be a picture.  Raises `UserError` if there are none or too many."""
     try:
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: not a file, expected a picture; name one picture")
@@ -66,7 +77,7 @@ def _bytes(path: Path, max_pixels: int) -> bytes:
         raise UserError(f"{path}: {reason}; expected a picture that can be read") from None
 
 
-def _size(data: bytes, path: Path) -> tuple[int, int]:
+def _size(data: bytes, name: Path | str) -> tuple[int, int]:
     """(height, width) as the header says; raises `_CutOffError` if the file is shorter than its structure asks for."""
     kinds: tuple[tuple[bytes, int, Callable[[bytes], tuple[int, int]]], ...] = (
         (b"\xff\xd8\xff", 0, _jpeg),
@@ -74,11 +85,11 @@ def _size(data: bytes, path: Path) -> tuple[int, int]:
         (b"BM", 0, _bmp),
         (b"WEBP", 8, _webp),
     )
-    for magic, start, size in kinds:
+    for magic, start, measure in kinds:
         if data[start : start + len(magic)] == magic:
-            return size(data)
+            return measure(data)
     found = f"begins with {data[:8]!r}" if data else "the file is empty"
-    raise UserError(f"{path}: {found}, expected a JPEG, PNG, BMP or WebP picture; is it one?")
+    raise UserError(f"{name}: {found}, expected a JPEG, PNG, BMP or WebP picture; is it one?")
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+"""Training data: what a sample is before augmentation, and the files that samples come from."""

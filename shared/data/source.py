@@ -1,0 +1,53 @@
+"""What every kind of training data gives: samples before augmentation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from shared.skeleton import Skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """One sample as it was annotated, in pixels of its image.
+
+    `image` is (H, W, 3) uint8 RGB.  `points` is (P, K, 3) in the source's skeleton: x, y and COCO's visibility v
+    (0 not labelled, 1 hidden, 2 visible), the main person first where there is one.  `boxes` is (P, 4): x, y, width,
+    height of the same people.  `mask` is (H, W) uint8, 255 where the loss counts and 0 where it does not; None where
+    it counts everywhere.  `main` says whether the first person is the one that the crop follows.
+    """
+
+    image: np.ndarray
+    points: np.ndarray
+    boxes: np.ndarray
+    mask: np.ndarray | None
+    main: bool
+    name: str  # for messages: the file, and the person in it
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The originals' `objpos`: the middle of the main person's box."""
+        x, y, width, height = (float(value) for value in self.boxes[0])
+        return x + width / 2, y + height / 2
+
+    @property
+    def scale(self) -> float:
+        """The originals' `scale_provided`: the height of the main person's box / 368."""
+        return float(self.boxes[0, 3]) / 368
+
+
+class Source(Protocol):
+    """A list of samples.  Reading one is safe in several threads and processes (sources pickle small)."""
+
+    skeleton: Skeleton  # of `Raw.points`
+
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    def __getitem__(self, index: int) -> Raw:
+        """One sample.  Raises `UserError`, which names the file, if it cannot be read: never a wrong sample."""
+
+    def identity(self) -> Mapping[str, object]:
+        """What the samples depend on (files with sha256, split, rules), for checkpoints and logs."""
