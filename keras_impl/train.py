@@ -6,7 +6,9 @@ from pathlib import Path
 if not __package__:  # started as a file: use the root of the repository, as `python -m keras_impl.train` would
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from keras_impl.training import main
+from shared.training import command_of
+
+main = command_of("keras")
 
 if __name__ == "__main__":
     sys.exit(main())

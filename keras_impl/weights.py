@@ -34,7 +34,8 @@ def _axes(layer: keras.Layer, rank: int) -> tuple[int, ...]:
     return (2, 3, 0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else OIHW_TO_HWIO
 
 
-def _variables(network: keras.Model) -> dict[str, tuple[keras.Layer, Any]]:
+def variables(network: keras.Model) -> dict[str, tuple[keras.Layer, Any]]:
+    """Canonical name -> the layer and its variable, in the order of the layers."""
     return {
         canonical(layer.name, variable.name): (layer, variable)
         for layer in network.layers
@@ -44,20 +45,22 @@ def _variables(network: keras.Model) -> dict[str, tuple[keras.Layer, Any]]:
 
 def get_arrays(network: keras.Model) -> Arrays:
     """The network's weights under their canonical names, in torch's axis order."""
-    found = {}
-    for name, (layer, variable) in _variables(network).items():
-        array = np.asarray(keras.ops.convert_to_numpy(variable.value))
-        inverse = np.argsort(_axes(layer, array.ndim))
-        found[name] = np.ascontiguousarray(array.transpose(inverse) if array.ndim != 3 else array.reshape(-1))
-    return found
+    return {name: to_torch(layer, variable.value) for name, (layer, variable) in variables(network).items()}
+
+
+def to_torch(layer: keras.Layer, value: Any) -> np.ndarray:
+    """A tensor shaped like a variable of `layer`, in torch's axis order."""
+    array = np.asarray(keras.ops.convert_to_numpy(value))
+    inverse = np.argsort(_axes(layer, array.ndim))
+    return np.ascontiguousarray(array.transpose(inverse) if array.ndim != 3 else array.reshape(-1))
 
 
 def set_arrays(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
     """Fill the network, strictly: every array by name and shape."""
-    variables = _variables(network)
-    if variables.keys() != arrays.keys():
-        raise KeyError(f"weights of another network: {sorted(variables.keys() ^ arrays.keys())[:4]}")
-    for name, (layer, variable) in variables.items():
+    known = variables(network)
+    if known.keys() != arrays.keys():
+        raise KeyError(f"weights of another network: {sorted(known.keys() ^ arrays.keys())[:4]}")
+    for name, (layer, variable) in known.items():
         array = arrays[name].transpose(_axes(layer, arrays[name].ndim))
         # A PReLU's slope is (C,) in a file and (1, 1, C) in Keras, which shares it over the axes of the image.
         variable.assign(array[None, None] if len(variable.shape) == 3 else array)

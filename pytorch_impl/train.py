@@ -6,7 +6,9 @@ from pathlib import Path
 if not __package__:  # started as a file: use the root of the repository, as `python -m pytorch_impl.train` would
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from pytorch_impl.training import main
+from shared.training import command_of
+
+main = command_of("torch")
 
 if __name__ == "__main__":
     sys.exit(main())

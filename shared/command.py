@@ -20,7 +20,8 @@ class Command:
 
     def __call__(self, argv: Sequence[str] | None = None) -> int:
         parser = self.parser()
-        parser.error = _refuse  # type: ignore[method-assign] # argparse would print its whole usage first
+        for each in (parser, *_actions(parser)):
+            each.error = _refuse  # type: ignore[method-assign] # argparse would print its whole usage first
         try:
             return self.work(parser.parse_args(argv))
         except UserError as error:
@@ -29,6 +30,12 @@ class Command:
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return 130
+
+
+def _actions(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """The parsers of a command's actions, where it has such."""
+    choices = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [action for named in choices for action in named.values()]
 
 
 def _refuse(message: str) -> NoReturn:

@@ -1,120 +1,143 @@
-"""Training samples of the built-in benchmark: a scene, one affine, its targets; the same for both frameworks."""
+"""Training samples: an annotated image, one affine, its targets; the same in both frameworks."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-import cv2
 import numpy as np
 
+from shared import augment
+from shared.arch import catalogue
+from shared.augment import Affine
 from shared.codec.targets import encode
+from shared.data import rules
+from shared.data.source import Raw, Source
+from shared.errors import UserError
 from shared.recipe import Recipe
-from shared.scenes import dataset
-from shared.scenes.generator import generate
 from shared.skeleton import COCO17, skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """image (H, W, 3) uint8 RGB, heat (h, w, K + 1), paf (h, w, 2L), mask (h, w, 1), float32.
+
+    The mask is 1 where the loss counts.  `points` (P, K, 3) are the people that were drawn, in px of the crop.
+    """
+
+    image: np.ndarray
+    heat: np.ndarray
+    paf: np.ndarray
+    mask: np.ndarray
+    points: np.ndarray
+    name: str
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """N samples: images (N, H, W, 3) preprocessed, heat (N, h, w, K + 1), paf (N, h, w, 2L), mask (N, h, w, 1).
 
-    The mask is 1 where the loss counts, and 0 on crowds and on people without a single keypoint.
+    `skipped` are the samples that could not be read, as "name: reason"; others stand in their place.
     """
 
     images: np.ndarray
     heat: np.ndarray
     paf: np.ndarray
     mask: np.ndarray
+    names: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def part(self, part: int, parts: int) -> "Batch":
+        """Part number `part` of `parts` equal ones."""
+        n = len(self.images) // parts
+        piece = slice(part * n, (part + 1) * n)
+        arrays = (self.images[piece], self.heat[piece], self.paf[piece], self.mask[piece])
+        return Batch(*arrays, self.names[piece])
 
 
-class Samples:
-    """The training split under a recipe.  Sample (epoch, index) is the same on every run and in both frameworks."""
+class Pipeline:
+    """A source under a recipe.  Sample (epoch, index) depends on nothing else than these and the recipe's seed."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, source: Source, recipe: Recipe) -> None:
+        self.source = source
         self.recipe = recipe
-        self.skeleton = skeleton(recipe.model)
-        self.count = dataset.SPLITS["train"]
+        self.skeleton = skeleton(catalogue.spec(recipe.model).skeleton)
 
-    def batches(self, first_step: int = 0) -> Iterator[Batch]:
-        """Batches without end, from `first_step` on, made two ahead in threads."""
-        n = self.recipe.batch
-        with ThreadPoolExecutor(2) as pool:
-            waiting = [pool.submit(self.batch, range(s * n, (s + 1) * n)) for s in (first_step, first_step + 1)]
-            step = first_step + 2
-            while True:
-                yield waiting.pop(0).result()
-                waiting.append(pool.submit(self.batch, range(step * n, (step + 1) * n)))
-                step += 1
+    def __len__(self) -> int:
+        return len(self.source)
 
     def batch(self, positions: range) -> Batch:
-        """The samples at these positions of the endless, shuffled sequence."""
-        samples = [self.sample(*divmod(position, self.count)) for position in positions]
-        return Batch(*(np.stack(parts) for parts in zip(*samples, strict=True)))
+        """The samples at these positions of the endless sequence: each epoch is a shuffle of the source."""
+        skipped: list[str] = []
+        return self._stack([self._readable(position, skipped) for position in positions], skipped)
 
-    def sample(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """One sample: image, heat, paf, mask (see `Batch`, without N)."""
-        recipe = self.recipe
-        order = np.random.Generator(np.random.Philox([recipe.seed, epoch])).permutation(self.count)
-        rng = np.random.Generator(np.random.Philox(key=[recipe.seed * 1_000_003 + epoch, index + 1]))
-        scene = generate("train", int(order[index]))
-        image, people = scene.image, scene.annotations
-        matrix, mirrored = _draw_affine(rng, people, image.shape[:2], recipe)
-        side = (recipe.crop, recipe.crop)
-        image = cv2.warpAffine(image, matrix, side, flags=cv2.INTER_LINEAR, borderValue=(128, 128, 128))
-        light = rng.uniform(1 - recipe.gain, 1 + recipe.gain), rng.uniform(-recipe.offset, recipe.offset)
-        image = np.clip((image.astype(np.float32) - 128) * light[0] + 128 + light[1], 0, 255)
-        points = self._points(people, matrix, mirrored)
-        cells = (recipe.crop // recipe.targets.stride,) * 2
-        heat, paf = encode(points, self.skeleton, cells, recipe.targets)
-        mask = _mask(people, scene.image.shape[:2], matrix, recipe)
-        return recipe.preprocess(image), heat, paf, mask[..., None]
+    def sample(self, epoch: int, index: int) -> Sample:
+        """Sample number `index` of an epoch, augmented.  Raises `UserError` if its image cannot be read."""
+        seed = self.recipe.seed
+        raw = self.source[int(_order(seed, epoch, len(self.source))[index])]
+        rng = np.random.Generator(np.random.Philox(key=[seed * 1_000_003 + epoch, index + 1]))
+        spec = self.recipe.augment
+        affine = augment.draw(rng, raw.image.shape[:2], raw.boxes, raw.main, spec)
+        return self._finish(raw, affine, augment.colour(rng, augment.warp_image(raw.image, affine, spec), spec))
 
-    def _points(self, people: Sequence[dict], matrix: np.ndarray, mirrored: bool) -> np.ndarray:
-        if not people:
-            return np.zeros((0, self.skeleton.n_keypoints, 3), np.float32)
-        points = np.array([person["keypoints"] for person in people], np.float32).reshape(-1, 17, 3)
-        points[..., :2] = points[..., :2] @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32)
-        points = self.skeleton.convert_from(COCO17, points)
-        return points[:, list(self.skeleton.flip)] if mirrored else points
+    def plain(self, index: int) -> Sample:
+        """Sample `index` of the source without anything random, for the validation loss."""
+        raw = self.source[index]
+        affine = augment.plain(raw.image.shape[:2], raw.boxes, raw.main, self.recipe.augment)
+        return self._finish(raw, affine, augment.warp_image(raw.image, affine, self.recipe.augment))
+
+    def plain_batch(self, indices: range) -> Batch:
+        """A batch of `plain` samples."""
+        return self._stack([self.plain(i) for i in indices], [])
+
+    def _stack(self, samples: list[Sample], skipped: list[str]) -> Batch:
+        images = self.recipe.preprocess(np.stack([s.image for s in samples]))
+        heat, paf, mask = (np.stack([getattr(s, name) for s in samples]) for name in ("heat", "paf", "mask"))
+        return Batch(images, heat, paf, mask, tuple(s.name for s in samples), tuple(skipped))
+
+    def _finish(self, raw: Raw, affine: Affine, image: np.ndarray) -> Sample:
+        spec, targets = self.recipe.augment, self.recipe.targets
+        points = self._points(raw, affine)
+        cells = (spec.crop // targets.stride,) * 2
+        heat, paf = encode(points, self.skeleton, cells, targets)
+        return Sample(image, heat, paf, augment.warp_mask(raw.mask, affine, spec, targets.stride), points, raw.name)
+
+    def _points(self, raw: Raw, affine: Affine) -> np.ndarray:
+        """(P, K, 3) of the network's skeleton in px of the crop."""
+        spec = self.recipe.augment
+        shifted = raw.points.astype(np.float32)
+        shifted[..., :2] += spec.joint_shift
+        points = self.skeleton.convert_from(self.source.skeleton, shifted)
+        if self.source.skeleton == COCO17 and "neck" in self.skeleton.keypoints:
+            rule = rules.NECK[self.recipe.neck]
+            points[:, self.skeleton.index("neck")] = rules.neck(shifted, rule, raw.image.shape[:2])
+        points = affine.points(points)
+        if affine.mirrored:
+            points = points[:, list(self.skeleton.flip)]
+        if spec.outside == "drop":
+            inside = ((points[..., :2] >= 0) & (points[..., :2] < spec.crop)).all(axis=-1)
+            points[~inside] = 0
+        return points
+
+    def _readable(self, position: int, skipped: list[str]) -> Sample:
+        """The sample at a position, or the next one that can be read; what cannot is named in `skipped`."""
+        epoch, index = divmod(position, len(self.source))
+        tries = min(len(self.source), _MOST_IN_A_ROW)
+        for further in range(tries):
+            try:
+                return self.sample(epoch, (index + further) % len(self.source))
+            except UserError as error:
+                skipped.append(str(error))
+        raise UserError(f"{tries} samples in a row cannot be read, the last: {skipped[-1]}")
 
 
-def _draw_affine(
-    rng: np.random.Generator, people: Sequence[dict], size: tuple[int, int], recipe: Recipe
-) -> tuple[np.ndarray, bool]:
-    """A 2x3 matrix from the scene to the crop (turn, scale, mirror, shift), and whether it mirrors."""
-    low, high = np.log(recipe.scale)
-    factor = np.exp(rng.uniform(low, high))
-    angle = np.deg2rad(rng.uniform(-recipe.rotation, recipe.rotation))
-    mirrored = bool(rng.random() < 0.5)
-    centre = np.array([rng.uniform(0, size[1]), rng.uniform(0, size[0])])
-    if people and rng.random() < 0.8:
-        x, y, w, h = people[int(rng.integers(len(people)))]["bbox"]
-        centre = np.array([x + w * rng.uniform(0.1, 0.9), y + h * rng.uniform(0.1, 0.9)])
-    half = recipe.crop / 2 / factor
-    for axis, length in ((0, size[1]), (1, size[0])):  # keep the crop on the scene where it fits
-        if length > 2 * half:
-            centre[axis] = np.clip(centre[axis], half, length - half)
-        else:
-            centre[axis] = length / 2
-    cos, sin = factor * np.cos(angle), factor * np.sin(angle)
-    sign = -1 if mirrored else 1
-    linear = np.array([[sign * cos, -sign * sin], [sin, cos]])
-    return np.column_stack([linear, (recipe.crop - 1) / 2 - linear @ centre]), mirrored
+_MOST_IN_A_ROW = 16
 
 
-def _mask(people: Sequence[dict], size: tuple[int, int], matrix: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """(h, w) 1 where the loss counts; crowds and people without keypoints are 0."""
-    stride = recipe.targets.stride
-    mask = np.ones(size, np.uint8)
-    for person in people:
-        segment = person["segmentation"]
-        if person["iscrowd"]:
-            runs = np.asarray(segment["counts"])
-            inside = np.repeat(np.arange(len(runs)) % 2, runs).reshape(segment["size"][::-1]).T
-            mask[inside > 0] = 0
-        elif not person["num_keypoints"]:
-            polygons = [np.round(np.reshape(polygon, (-1, 2))).astype(np.int32) for polygon in segment]
-            cv2.fillPoly(mask, polygons, 0)
-    crop = cv2.warpAffine(mask, matrix, (recipe.crop, recipe.crop), flags=cv2.INTER_NEAREST, borderValue=1)
-    cells = recipe.crop // stride
-    return cv2.resize(crop.astype(np.float32), (cells, cells), interpolation=cv2.INTER_AREA)
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.Generator(np.random.Philox([seed, epoch])).permutation(count)
+
+
+def describe(source: Source) -> Mapping[str, object]:
+    """What a run's samples depend on, for its log and its checkpoints."""
+    return {**source.identity(), "samples": len(source)}

@@ -1,85 +1,267 @@
-"""What the two training commands share: arguments, the log, and the weight file at the end."""
+"""The training commands: options, the loop, checkpoints.  A framework gives `Trainer`, which takes one step."""
 
 import argparse
-import json
+import signal
 import sys
-import time
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from shared.arch import catalogue
-from shared.arch.rows import fold_norms
-from shared.errors import unknown
-from shared.recipe import RECIPES, Recipe
-from shared.weights import Arrays, ModelInfo, write
+from shared.command import Command, command
+from shared.errors import UserError
+from shared.recipe import RECIPES, Recipe, ema_decay, learning_rate, to_dict
+
+ROOT = Path(__file__).resolve().parents[1]
+CHECKPOINT = "checkpoint.safetensors"
+WEIGHTS = "weights.safetensors"
+LOG_EVERY = 50
+_SKIPPED_MOST = 0.01  # of all samples; more is not bad luck but a wrong folder
 
 
-def parser(framework: str) -> argparse.ArgumentParser:
-    """The arguments of a training command."""
-    parser = argparse.ArgumentParser(description=f"Train OpenPose on the built-in benchmark in {framework}.")
-    parser.add_argument("--recipe", default="builtin_small", help="one of " + ", ".join(RECIPES))
-    parser.add_argument("--out", type=Path, required=True, help="folder for weights.safetensors and log.jsonl")
-    parser.add_argument("--steps", type=int, help="other than the recipe's number")
-    parser.add_argument("--batch", type=int, help="other than the recipe's number")
-    return parser
+def command_of(framework: str) -> Command:
+    """The command that trains with "torch" or "keras"; nothing of the framework is loaded for --help."""
+
+    def parser() -> argparse.ArgumentParser:
+        return _parser(framework)
+
+    @command(parser)
+    def main(options: argparse.Namespace) -> int:
+        return train(framework, options)
+
+    return main
 
 
-def recipe_of(options: argparse.Namespace) -> Recipe:
-    """The named recipe with the changes that were asked for."""
-    if options.recipe not in RECIPES:
-        raise unknown("--recipe", options.recipe, RECIPES)
-    changes = {key: getattr(options, key) for key in ("steps", "batch") if getattr(options, key) is not None}
-    return replace(RECIPES[options.recipe], **changes)
+def _parser(framework: str) -> argparse.ArgumentParser:
+    from shared.data import sources
+
+    title = {"torch": "PyTorch", "keras": "Keras"}[framework]
+    p = argparse.ArgumentParser(description=f"Train OpenPose in {title}, on COCO or on the built-in benchmark.")
+    p.add_argument("--recipe", default="builtin_small", help="one of " + ", ".join(RECIPES))
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the recipe")
+    p.add_argument("--out", type=Path, help="folder for weights, checkpoint and logs; default runs/train-RECIPE-...")
+    p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    p.add_argument("--init", type=Path, help="start from a weight file, or from a VGG-19 of torchvision or Keras")
+    data = p.add_argument_group("data")
+    sources.add_arguments(data)
+    data.add_argument("--val-annotations", type=Path, help="person_keypoints_*.json to validate on")
+    data.add_argument("--val-images", type=Path, help="folder of its images")
+    data.add_argument("--validate-on", type=int, default=100, metavar="N", help="images of a validation (0: none)")
+    p.add_argument("--workers", type=int, default=0, help="processes that make samples; 0: threads of this one")
+    p.add_argument("--device", default="cpu", help="cpu or cuda")
+    p.add_argument("--deterministic", action="store_true", help="the same weights on every run, also on a GPU")
+    p.add_argument("--save-every", type=int, default=500, metavar="N", help="steps between checkpoints")
+    p.add_argument("--log-every", type=int, default=LOG_EVERY, metavar="N", help="steps between log entries")
+    return p
 
 
-def initial(recipe: Recipe) -> tuple[ModelInfo, Arrays]:
-    """The untrained network, equal in both frameworks: He's normal weights, zero biases, norms that do nothing.
+@dataclass
+class Position:
+    """Where a training is: steps done, and what "plateau" remembers of the validations."""
 
-    The last layer of each branch starts at a tenth of that, so that the first predictions are near zero.
-    """
-    spec = catalogue.spec(recipe.model, width=recipe.width, stages=recipe.stages, norm=recipe.norm)
-    rng = np.random.Generator(np.random.Philox(recipe.seed))
-    last = {f"{name}.weight" for name in spec.stage_outputs()}
-    arrays = {}
-    for name, shape in spec.tensors().items():
-        if len(shape) == 4:
-            deviation = np.sqrt(2 / np.prod(shape[1:])) * (0.1 if name in last else 1)
-            arrays[name] = (rng.standard_normal(shape) * deviation).astype(np.float32)
+    step: int = 0
+    factor: float = 1.0
+    best: float = float("inf")
+    worse: int = 0
+    skipped: int = 0
+
+    def validated(self, loss: float, recipe: Recipe) -> None:
+        """Lower the learning rate of a "plateau" schedule after too many validations without a better loss."""
+        if loss < self.best * (1 - 1e-4):
+            self.best, self.worse = loss, 0
         else:
-            one = name.endswith(("_bn.weight", "_bn.running_var"))
-            arrays[name] = np.full(shape, 1 if one else 0, np.float32)
-    info = ModelInfo(spec, recipe.preprocess, source="trained by this project", licence="this project")
-    return info, arrays
+            self.worse += 1
+        if recipe.schedule.law == "plateau" and self.worse > recipe.schedule.patience:
+            self.factor, self.worse = self.factor * recipe.schedule.gamma, 0
 
 
-class Log:
-    """One JSON line per entry in `log.jsonl`, progress on stderr."""
+@dataclass
+class _Stop:
+    """Set by SIGTERM and SIGINT: the loop ends after its step, with a checkpoint."""
 
-    def __init__(self, out: Path, recipe: Recipe, framework: str) -> None:
-        out.mkdir(parents=True, exist_ok=True)
-        self.file = (out / "log.jsonl").open("w")
-        self.start = time.monotonic()
-        self.total = recipe.steps
-        self.batch = recipe.batch
-        self._line({"framework": framework, "recipe": asdict(recipe)})
+    signal: int = 0
+    before: dict[int, Any] = field(default_factory=dict)
 
-    def _line(self, entry: Mapping[str, object]) -> None:
-        self.file.write(json.dumps(entry) + "\n")
-        self.file.flush()
+    def __enter__(self) -> "_Stop":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.before[number] = signal.signal(number, lambda received, _: setattr(self, "signal", received))
+        return self
 
-    def step(self, step: int, loss: float, lr: float) -> None:
-        seconds = time.monotonic() - self.start
-        rate = step * self.batch / seconds
-        left = (self.total - step) * self.batch / max(rate, 1e-9)
-        self._line({"step": step, "loss": loss, "lr": lr, "seconds": round(seconds, 1)})
-        text = f"step {step}/{self.total}  loss {loss:.2f}  {rate:.1f} images/s  {left / 60:.1f} min left"
-        print(text, file=sys.stderr, flush=True)
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
 
-def save(out: Path, arrays: Arrays, info: ModelInfo) -> None:
-    """Write `weights.safetensors`: the network with its norms folded, as it is used."""
-    folded = fold_norms(arrays, info.spec.rows())
-    write(out / "weights.safetensors", folded, replace(info, spec=replace(info.spec, norm=False)))
+def train(name: str, options: argparse.Namespace) -> int:
+    """Train with a framework ("torch" or "keras"); the exit code."""
+    from shared import framework
+    from shared import recipe as recipes
+    from shared.data import sources
+    from shared.initial import from_file, initial
+    from shared.samples import Pipeline, describe
+
+    recipe = recipes.recipe(options.recipe, options.set)
+    out = options.out or ROOT / "runs" / f"train-{options.recipe}-{name}"
+    resumed = _resumable(out, options.resume)
+    source, benchmark = sources.training(options, recipe)
+    framework.require(name)
+    ranks = framework.module(name, "ranks").Ranks(options.device)
+    if recipe.batch % (ranks.share.size * recipe.accumulate):
+        raise UserError(
+            f"recipe: batch {recipe.batch} for {ranks.share.size} processes in {recipe.accumulate} parts; "
+            "expected equal pieces, change it with --set batch=N"
+        )
+    training = framework.module(name, "training")
+    if options.deterministic:
+        training.deterministic()
+    info, arrays = initial(recipe)
+    if options.init is not None:
+        arrays = from_file(options.init, arrays, info)
+    trainer = training.Trainer(info, arrays, recipe, ranks)
+    about = {"framework": name, "recipe": to_dict(recipe), "data": dict(describe(source))}
+    loop = _Loop(name, trainer, Pipeline(source, recipe), benchmark, info, about, out, options)
+    if resumed:
+        loop.restore()
+    code = loop.run()
+    ranks.leave()
+    return code
+
+
+def _resumable(out: Path, resume: bool) -> bool:
+    """Whether there is a checkpoint to go on from; a folder that holds another training is refused."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; expected a folder")
+    there = (out / CHECKPOINT).exists()
+    if there and not resume:
+        raise UserError(f"{out}: holds a training; add --resume to go on, or choose another --out")
+    if resume and not there:
+        print(f"{out}: no checkpoint yet, starting at the beginning", file=sys.stderr)
+    return there
+
+
+class _Loop:
+    """Steps, and between them the log, validations and checkpoints."""
+
+    def __init__(
+        self, name: str, trainer: Any, pipeline: Any, benchmark: Any, info: Any, about: Mapping[str, Any], out: Path,
+        options: argparse.Namespace,
+    ) -> None:  # fmt: skip
+        self.name, self.trainer, self.pipeline, self.benchmark = name, trainer, pipeline, benchmark
+        self.info, self.about, self.out, self.options = info, about, out, options
+        self.recipe: Recipe = pipeline.recipe
+        self.share = trainer.ranks.share
+        self.position = Position()
+        self.log: Any = None
+        self.recent: dict[str, list[float]] = defaultdict(list)
+
+    def restore(self) -> None:
+        """Go on from the checkpoint in the folder."""
+        from shared import checkpoint
+
+        found = checkpoint.read(self.out / CHECKPOINT, self.about)
+        self.position = Position(**found.position)
+        self.trainer.set_state(found.state)
+
+    def run(self) -> int:
+        """Train to the last step; 0, or 128 + the number of the signal that ended it."""
+        from shared.loader import batches
+
+        first = self.position.step
+        with ExitStack() as stack:
+            if self.share.rank == 0:
+                self.log = stack.enter_context(closing(self._open_log(first)))
+            supply = stack.enter_context(closing(batches(self.pipeline, first, self.share, self.options.workers)))
+            stop = stack.enter_context(_Stop())
+            for step in range(first, self.recipe.steps):
+                self._step(step, next(supply), first)
+                if stop.signal:
+                    break
+            self._save()
+        if stop.signal:
+            print(f"stopped at step {self.position.step}; go on with --resume", file=sys.stderr)
+            return 128 + stop.signal
+        if self.share.rank == 0:
+            weights = self.out / WEIGHTS
+            print(f"{weights}; evaluate it: python eval/run.py --framework {self.name} --weights {weights}")
+        return 0
+
+    def _open_log(self, first: int) -> Any:
+        from shared.trainlog import Log
+
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            return Log(self.out, self.about, self.recipe.steps, first)
+        except OSError as error:
+            raise UserError(f"{self.out}: {error.strerror}; expected a folder that can be written") from None
+
+    def _step(self, step: int, batch: Any, first: int) -> None:
+        rate = learning_rate(self.recipe, step) * self.position.factor
+        losses = self.trainer.step(batch, rate, ema_decay(self.recipe, step))
+        if not np.isfinite(list(losses.values())).all():
+            raise self._broken(step, batch, losses)
+        self.position.step = done = step + 1
+        self._count(done, batch)
+        for name, value in losses.items():
+            self.recent[name].append(value)
+        last = done == self.recipe.steps
+        if self.log and (done % self.options.log_every == 0 or last):
+            means = {name: float(np.mean(values)) for name, values in self.recent.items()}
+            self.log.step(done, means, rate, (done - first) * self.recipe.batch)
+            self.recent.clear()
+        if done % self.recipe.validate == 0 or last:
+            self._validate()
+        if done % self.options.save_every == 0:
+            self._save()
+
+    def _count(self, done: int, batch: Any) -> None:
+        """Skipped samples are told, and too many of them stop the training."""
+        self.position.skipped += len(batch.skipped)
+        if self.log and batch.skipped:
+            self.log.skipped(done, batch.skipped)
+        seen = done * self.recipe.batch // self.share.size
+        if self.position.skipped > max(10, _SKIPPED_MOST * min(seen, len(self.pipeline))):
+            raise UserError(
+                f"{self.position.skipped} of {seen} samples could not be read, the last: {batch.skipped[-1]}; "
+                "expected at most 1 %; look at the folder of the images"
+            )
+
+    def _validate(self) -> None:
+        from shared import validation
+
+        arrays = self.trainer.arrays()
+        if self.benchmark is not None:
+            numbers = {"loss": validation.loss(self.trainer.losses, self.benchmark.source, self.recipe)}
+            self.position.validated(numbers["loss"], self.recipe)
+            if self.log and self.benchmark.dataset is not None:
+                found = self.benchmark
+                numbers |= validation.precision(self.name, arrays, self.info, found.dataset, found.read)
+            if self.log:
+                self.log.validation(self.position.step, numbers)
+        if self.share.rank == 0:
+            from shared.weights import write
+
+            write(self.out / WEIGHTS, *validation.folded(arrays, self.info))
+        self.trainer.ranks.wait()
+
+    def _save(self) -> None:
+        from shared import checkpoint
+
+        state = self.trainer.state()
+        if self.share.rank == 0:
+            found = checkpoint.Checkpoint(self.about, vars(self.position), state)
+            checkpoint.write(self.out / CHECKPOINT, found)
+
+    def _broken(self, step: int, batch: Any, losses: Mapping[str, float]) -> UserError:
+        """The error for a loss that is not a number, with the batch that caused it on the disk."""
+        path = self.out / f"nan_batch_{step}_{self.share.rank}.npz"
+        arrays = {name: getattr(batch, name) for name in ("images", "heat", "paf", "mask")}
+        np.savez(path, names=np.array(batch.names), **arrays)
+        wrong = [name for name, value in losses.items() if not np.isfinite(value)]
+        return UserError(
+            f"step {step}: the loss of {wrong[0]} is {losses[wrong[0]]}; expected a finite one; its batch is {path}, "
+            f"the checkpoint is of an earlier step; look at the batch, or start again with a lower schedule.base"
+        )

@@ -20,6 +20,7 @@ class TargetSpec:
     `rounding` of the limb's box: "c" (half away from zero), "python" (half to even) or "truncate".
     `paf_offset`: a map cell g stands for the pixel `stride * g + paf_offset`.  The originals use 0 here although
     their heatmaps use (stride - 1) / 2; the paper's geometry is the latter.
+    `head`: what a shoulder's limb leads to, "ear" or, in tensorboy's targets, "eye".
     """
 
     stride: int = 8
@@ -31,18 +32,20 @@ class TargetSpec:
     strict: bool = False
     rounding: str = "python"
     paf_offset: float = 3.5
+    head: str = "ear"
 
 
 PAPER = TargetSpec()
 CAFFE = TargetSpec(
     cutoff=4.6052, overlap="sum_clipped", paf_overlap="last", rounding="c", paf_offset=0.0
 )  # caffe_rtpose, data_transformer.cpp
-KERAS = TargetSpec(paf_overlap="last", paf_offset=0.0)  # kevinlin, anatolix, and H-Liu's HDF5 loaders
-TENSORBOY = replace(CAFFE, paf_overlap="average", rounding="python", strict=True)
+KERAS = TargetSpec(paf_overlap="last", paf_offset=0.0)  # kevinlin, anatolix
+HL = KERAS  # H-Liu's HDF5 loader draws the same; what differs is that its loss counts the mask twice
+TENSORBOY = replace(CAFFE, paf_overlap="average", rounding="python", strict=True, head="eye")
 LIGHTWEIGHT = replace(CAFFE, rounding="truncate")
 
 TARGETS = {
-    "paper": PAPER, "caffe": CAFFE, "keras": KERAS, "tensorboy": TENSORBOY, "lightweight": LIGHTWEIGHT,
+    "paper": PAPER, "caffe": CAFFE, "keras": KERAS, "hl": HL, "tensorboy": TENSORBOY, "lightweight": LIGHTWEIGHT,
 }  # fmt: skip
 
 
@@ -61,7 +64,19 @@ def encode(
     if skeleton.background:
         heat[..., -1] = np.maximum(1 - heat[..., :-1].max(axis=-1), 0)
     field = np.zeros((*size, skeleton.n_paf), np.float32)
-    for i, (a, b) in enumerate(skeleton.limbs):
+    for i, (a, b) in enumerate(limbs(skeleton, spec)):
         known = (points[:, a, 2] > 0) & (points[:, b, 2] > 0)
         field[..., 2 * i : 2 * i + 2] = paf.render(points[known, a, :2], points[known, b, :2], size, spec)
     return heat, field
+
+
+def limbs(skeleton: Skeleton, spec: TargetSpec) -> list[tuple[int, int]]:
+    """The limbs that are drawn: the skeleton's, with the eye in place of a shoulder's ear where `spec.head` says so."""
+    if spec.head == "ear":
+        return list(skeleton.limbs)
+    drawn = []
+    for a, b in skeleton.limbs:
+        side, _, part = skeleton.keypoints[b].partition("_")
+        to_eye = part == "ear" and skeleton.keypoints[a] == f"{side}_shoulder"
+        drawn.append((a, skeleton.index(f"{side}_eye") if to_eye else b))
+    return drawn

@@ -1,0 +1,180 @@
+"""The training commands: killed and resumed, alone and in several processes, and what they say to bad input."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+ROOT = Path(__file__).parents[2]
+TINY = [
+    "recipe=zc", "width=0.0625", "stages=2", "init=he", "samples=image", "masks=paper", "neck=paper", "batch=4",
+    "steps=6", "augment=modern", "augment.crop=64", "optimizer.groups=modern", "schedule.base=1e-5",
+]  # fmt: skip
+COMMANDS = {"torch": "pytorch_impl/train.py", "keras": "keras_impl/train.py"}
+both = pytest.mark.parametrize("name", COMMANDS)
+
+
+def arguments(name: str, out: Path, *more: str, **changes: object) -> list[str]:
+    recipe, *values = [value.removeprefix("recipe=") for value in TINY]
+    settings = [*values, *(f"{key.replace('__', '.')}={value}" for key, value in changes.items())]
+    sets = [part for value in settings for part in ("--set", value)]
+    common = ["--recipe", recipe, *sets, "--validate-on", "0", "--log-every", "1", "--out", str(out)]
+    return [sys.executable, COMMANDS[name], *common, *more]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+
+
+def run(command: list[str], **more: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command, cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=600)
+
+
+def finished(command: list[str], **more: str) -> None:
+    done = run(command, **more)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def losses(out: Path) -> list[float]:
+    entries = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()[1:]]
+    return [entry["loss"] for entry in entries if "loss" in entry]
+
+
+def largest_difference(a: Path, b: Path) -> float:
+    """Of two weight files, as a share of each tensor's largest value."""
+    ours, theirs = load_file(a / "weights.safetensors"), load_file(b / "weights.safetensors")
+    assert ours.keys() == theirs.keys()
+    return max(float(np.abs(ours[k] - theirs[k]).max() / max(np.abs(ours[k]).max(), 1e-9)) for k in ours)
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def whole(request, tmp_path_factory) -> tuple[str, Path]:
+    """A training of six steps in one go: the framework and the folder."""
+    out = tmp_path_factory.mktemp(request.param) / "whole"
+    finished(arguments(request.param, out))
+    return request.param, out
+
+
+@pytest.mark.slow
+def test_a_killed_training_resumes_to_the_same_weights_bit_for_bit(whole, tmp_path):
+    name, out = whole
+    killed = tmp_path / "killed"
+    command = arguments(name, killed, "--save-every", "2")
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until(lambda: (killed / "checkpoint.safetensors").exists() or process.poll() is not None)
+    time.sleep(0.02 * np.random.default_rng().integers(10))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    finished([*command, "--resume"])
+
+    for file in ("weights.safetensors", "checkpoint.safetensors"):
+        assert (killed / file).read_bytes() == (out / file).read_bytes()
+    assert losses(killed) == losses(out)
+
+
+@pytest.mark.slow
+def test_a_stopped_training_leaves_a_checkpoint_of_its_last_step(whole, tmp_path):
+    name, out = whole
+    stopped = tmp_path / "stopped"
+    command = arguments(name, stopped)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    until(lambda: (stopped / "log.jsonl").exists() and len((stopped / "log.jsonl").read_text().splitlines()) > 2)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate()
+
+    assert process.returncode in (128 + signal.SIGTERM, 0), said[-2000:]
+    assert (stopped / "checkpoint.safetensors").exists()
+    finished([*command, "--resume"])
+    assert (stopped / "weights.safetensors").read_bytes() == (out / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+@both
+def test_two_processes_with_half_the_batch_are_one_with_the_whole(name, tmp_path):
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    finished(arguments(name, alone))
+
+    in_two_processes(name, arguments(name, together))
+
+    np.testing.assert_allclose(losses(together), losses(alone), rtol=1e-5)
+    assert largest_difference(alone, together) <= 1e-5
+
+
+@pytest.mark.slow
+@both
+def test_norms_are_over_the_samples_of_both_processes(name, tmp_path):
+    """The first two losses: norms enlarge float32's rounding with every step that follows."""
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    finished(arguments(name, alone, norm="true", steps=2))
+
+    in_two_processes(name, arguments(name, together, norm="true", steps=2))
+
+    np.testing.assert_allclose(losses(together), losses(alone), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_another_batch_gives_other_weights(whole, tmp_path):
+    name, out = whole
+    finished(arguments(name, tmp_path / "other", seed=1))
+
+    assert largest_difference(out, tmp_path / "other") > 1e-2
+
+
+@pytest.mark.slow
+def test_processes_and_threads_make_the_same_batches(whole, tmp_path):
+    name, out = whole
+    finished(arguments(name, tmp_path / "workers", "--workers", "2"))
+
+    assert (tmp_path / "workers/weights.safetensors").read_bytes() == (out / "weights.safetensors").read_bytes()
+
+
+def in_two_processes(name: str, command: list[str]) -> None:
+    if name == "torch":
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        finished([*launcher, *command[1:]])
+        return
+    addresses = [f"localhost:{port}" for port in free_ports(2)]
+    processes = []
+    for index in (0, 1):
+        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        processes.append(
+            subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment(TF_CONFIG=json.dumps(config)),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    for process in processes:
+        _, said = process.communicate(timeout=600)
+        assert process.returncode == 0, said[-2000:]
+
+
+def free_ports(n: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(n)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def until(condition, seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.05)
