@@ -11,6 +11,7 @@ from shared.arch import catalogue
 from shared.data import sources
 from shared.data.builtin import Builtin
 from shared.data.source import Source
+from shared.data.sources import options_of
 from shared.errors import UserError
 from shared.initial import initial
 from shared.recipe import Recipe, ema_decay, learning_rate, recipe, to_dict
@@ -34,7 +35,7 @@ class Comparison:
 
 def compare(recipe: Recipe, steps: int, source: Source | None = None, keras: Recipe | None = None) -> Comparison:
     """Train both frameworks; `keras` gives Keras another recipe, for a control that must differ."""
-    source = Builtin() if source is None else source
+    source = Builtin(options=options_of(recipe)) if source is None else source
     runs = {"torch": _run("torch", recipe, steps, source), "keras": _run("keras", keras or recipe, steps, source)}
     (losses_a, gradient_a, weights_a), (losses_b, gradient_b, weights_b) = runs.values()
     loss = max(abs(a - b) / abs(a) for a, b in zip(losses_a, losses_b, strict=True))

@@ -42,7 +42,8 @@ class Trainer:
             self.trainable = {n: v for n, v in self.variables.items() if v.trainable}
             self.groups = groups(info.spec, recipe.optimizer.groups)
             self.optimizers = [self._optimizer(group) for group in self.groups]
-            self.average = [keras.Variable(v.value, trainable=False) for v in self.variables.values()]
+            averaged = self.variables.values() if recipe.ema else ()
+            self.average = [keras.Variable(v.value, trainable=False) for v in averaged]
         keras.config.set_dtype_policy(policy)
         self.rate: float | None = None
         self._gradients = tf.function(self._gradients_of)

@@ -21,7 +21,8 @@ class Augment:
     multiplies twice).  `rotation`: up to so many degrees to either side.  `shift`: the window moves by up to so many
     px on each axis, "crop" px or "image" px as `shift_in` says.  `flip`: probability of the mirror image; a mirrored
     x is crop - 1 - x ("pixel") or crop - x ("edge", kevinlin's, which is one px off).
-    `joint_shift` is added to the annotated x and y (-1: the Caffe code reads them as Matlab's, counted from 1).
+    `joint_shift` is added to the annotated x and y (-1: the Caffe code reads them as Matlab's, counted from 1); what is
+    out of the image then is absent.
     `border`: RGB outside the image.  `interpolation` of image and mask, and `mask` of the mask's way to the map's
     cells: "cubic" or "area".  `outside`: keypoints out of the crop are "keep"t, and leak in, or "drop"ped.
     `gain` and `offset` change contrast and brightness (x - 128) (1 +- gain) + 128 +- offset.  `jitter`, `jpeg` and
@@ -89,9 +90,9 @@ class Affine:
 def plain(size: tuple[int, int], boxes: np.ndarray, main: bool, spec: Augment) -> Affine:
     """The affine without anything random, for the validation loss: on the main person, or on the image's middle."""
     if spec.follow == "main" and main:
-        x, y, width, height = boxes[0].astype(np.float64)
-        factor = spec.target * spec.crop / max(height, 1.0)
-        return _affine((x + width / 2, y + height / 2), factor, 0.0, False, (0.0, 0.0), spec)
+        centre, height = _main(boxes, spec)
+        factor = spec.target * spec.crop / height
+        return _affine(tuple(centre), factor, 0.0, False, (0.0, 0.0), spec)
     return _affine(((size[1] - 1) / 2, (size[0] - 1) / 2), 1.0, 0.0, False, (0.0, 0.0), spec)
 
 
@@ -107,14 +108,19 @@ def draw(rng: np.random.Generator, size: tuple[int, int], boxes: np.ndarray, mai
     shift = rng.uniform(-spec.shift, spec.shift, 2)
     mirrored = bool(rng.random() < spec.flip)
     if spec.follow == "main" and main:
-        x, y, width, height = boxes[0].astype(np.float64)
-        centre = np.array([x + width / 2, y + height / 2])
-        factor *= spec.target * spec.crop / max(height, 1.0)
+        centre, height = _main(boxes, spec)
+        factor *= spec.target * spec.crop / height
         if spec.shift_in == "image":
             centre, shift = centre + shift, np.zeros(2)
         return _affine(tuple(centre), factor, angle, mirrored, tuple(shift), spec)
     middle = _window(rng, size, boxes if spec.follow == "people" else boxes[:0], spec.crop / factor)
     return _affine(middle, factor, angle, mirrored, (0.0, 0.0), spec)
+
+
+def _main(boxes: np.ndarray, spec: Augment) -> tuple[np.ndarray, float]:
+    """The middle (x, y) of the first box, read as the keypoints are, and its height, px of the image."""
+    x, y, width, height = boxes[0].astype(np.float64)
+    return np.array([x + width / 2, y + height / 2]) + spec.joint_shift, max(height, 1.0)
 
 
 def _window(rng: np.random.Generator, size: tuple[int, int], boxes: np.ndarray, side: float) -> tuple[float, float]:

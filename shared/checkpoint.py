@@ -38,7 +38,7 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     except OSError as error:
         raise UserError(
             f"{path}: {error.strerror}; expected room for {sum(a.nbytes for a in arrays.values()) / 1e6:.0f} MB; "
-            "the checkpoint before is whole: make room and go on with --resume"
+            "a checkpoint before it is whole: make room and go on with --resume"
         ) from None
 
 

@@ -61,6 +61,13 @@ class Pipeline:
         self.source = source
         self.recipe = recipe
         self.skeleton = skeleton(catalogue.spec(recipe.model).skeleton)
+        sources = self.skeleton.sources(source.skeleton)
+        absent = [name for name, found in zip(self.skeleton.keypoints, sources, strict=True) if not found]
+        if absent or not self.skeleton.limbs:
+            raise UserError(
+                f"recipe: model {recipe.model} learns {self.skeleton.name}, but the data is {source.skeleton.name}"
+                f"{' without ' + absent[0] if absent else ''}; choose a model whose keypoints the data has"
+            )
 
     def __len__(self) -> int:
         return len(self.source)
@@ -105,7 +112,10 @@ class Pipeline:
         """(P, K, 3) of the network's skeleton in px of the crop."""
         spec = self.recipe.augment
         shifted = raw.points.astype(np.float32)
-        shifted[..., :2] += spec.joint_shift
+        if spec.joint_shift:
+            shifted[..., :2] += spec.joint_shift
+            inside = ((shifted[..., :2] >= 0) & (shifted[..., :2] < raw.image.shape[1::-1])).all(axis=-1)
+            shifted[~inside] = 0
         points = self.skeleton.convert_from(self.source.skeleton, shifted)
         if self.source.skeleton == COCO17 and "neck" in self.skeleton.keypoints:
             rule = rules.NECK[self.recipe.neck]
@@ -140,4 +150,4 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 def describe(source: Source) -> Mapping[str, object]:
     """What a run's samples depend on, for its log and its checkpoints."""
-    return {**source.identity(), "samples": len(source)}
+    return {**source.identity(), "count": len(source)}

@@ -104,6 +104,7 @@ def train(name: str, options: argparse.Namespace) -> int:
     from shared.initial import from_file, initial
     from shared.samples import Pipeline, describe
 
+    _check(options)
     recipe = recipes.recipe(options.recipe, options.set)
     out = options.out or ROOT / "runs" / f"train-{options.recipe}-{name}"
     resumed = _resumable(out, options.resume)
@@ -122,13 +123,37 @@ def train(name: str, options: argparse.Namespace) -> int:
     if options.init is not None:
         arrays = from_file(options.init, arrays, info)
     trainer = training.Trainer(info, arrays, recipe, ranks)
-    about = {"framework": name, "recipe": to_dict(recipe), "data": dict(describe(source))}
+    about = {
+        "framework": name,
+        "recipe": to_dict(recipe),
+        "data": dict(describe(source)),
+        "init": _identity(options.init),
+    }
     loop = _Loop(name, trainer, Pipeline(source, recipe), benchmark, info, about, out, options)
     if resumed:
         loop.restore()
-    code = loop.run()
+    try:
+        code = loop.run()
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or out}: {error.strerror}; expected a folder with room; go on with --resume"
+        ) from None
     ranks.leave()
     return code
+
+
+def _identity(path: Path | None) -> dict[str, str] | None:
+    from shared.weights import sha256
+
+    return None if path is None else {"file": path.name, "sha256": sha256(path)}
+
+
+def _check(options: argparse.Namespace) -> None:
+    for name, least in (("workers", 0), ("save_every", 1), ("log_every", 1), ("validate_on", 0)):
+        if getattr(options, name) < least:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(options, name)}: expected {least} or more")
+    if options.device.split(":")[0] not in ("cpu", "cuda"):
+        raise UserError(f"--device {options.device}: unknown; use cpu, or cuda on a GPU")
 
 
 def _resumable(out: Path, resume: bool) -> bool:
@@ -223,7 +248,7 @@ class _Loop:
         if self.log and batch.skipped:
             self.log.skipped(done, batch.skipped)
         seen = done * self.recipe.batch // self.share.size
-        if self.position.skipped > max(10, _SKIPPED_MOST * min(seen, len(self.pipeline))):
+        if self.position.skipped > max(10, _SKIPPED_MOST * seen):
             raise UserError(
                 f"{self.position.skipped} of {seen} samples could not be read, the last: {batch.skipped[-1]}; "
                 "expected at most 1 %; look at the folder of the images"

@@ -17,7 +17,11 @@ from shared.recipe import Recipe
 from shared.scenes import dataset
 from shared.validation import Benchmark
 
-KINDS = ("builtin", "coco", "mpii", "packed", "kevinlin", "anatolix")
+_FILES, _FILE = ("annotations", "images"), ("file",)
+_WANTED: dict[str, tuple[str, ...]] = {
+    "builtin": (), "coco": _FILES, "mpii": _FILES, "packed": _FILE, "kevinlin": _FILE, "anatolix": _FILE,
+}  # fmt: skip
+KINDS = tuple(_WANTED)
 
 
 def add_arguments(p: Any) -> None:
@@ -33,18 +37,18 @@ def add_arguments(p: Any) -> None:
 def training(options: argparse.Namespace, recipe: Recipe) -> tuple[Source, Benchmark | None]:
     """What to learn from, and what to validate on (None with --validate-on 0, or where nothing was named)."""
     n = options.validate_on
-    if n < 0:
-        raise UserError(f"--validate-on {n}: expected a number of images, 0 for no validation")
     source = source_of(options, recipe)
     if not n:
         return source, None
-    if options.val_annotations is not None:
-        _need(options, "val_annotations", "val_images")
-        return source, _benchmark(Folder(options.val_annotations, options.val_images, _folder(recipe)), n)
+    if options.val_annotations is not None or options.val_images is not None:
+        if options.val_annotations is None or options.val_images is None:
+            raise UserError("--val-annotations and --val-images belong together; give both or neither")
+        return source, _benchmark(Folder(options.val_annotations, options.val_images, options_of(recipe)), n)
     if options.data == "builtin":
         n = min(n, dataset.SPLITS["val"])
         drawn = coco.load(dataset.annotations("val", range(n)))
-        return source, Benchmark(Builtin("val", n), drawn, lambda record: dataset.read("val", record.id - 1))
+        plain = Builtin("val", n, options=options_of(recipe))
+        return source, Benchmark(plain, drawn, lambda record: dataset.read("val", record.id - 1))
     if options.root is not None:
         return source, _benchmark(_published(options, recipe, "validation"), n)
     return source, None
@@ -55,19 +59,23 @@ def source_of(options: argparse.Namespace, recipe: Recipe) -> Source:
     kind = options.data
     if kind not in KINDS:
         raise unknown("--data", kind, KINDS)
+    published = kind == "coco" and options.root is not None
+    wanted = ("root",) if published else _WANTED[kind]
+    _need(options, *wanted)
+    for name in {"root", "annotations", "images", "file"}.difference(wanted):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name}: does not go with --data {kind}{' --root' * published}; leave one of them out")
     if kind == "builtin":
-        return Builtin("train")
-    if kind in ("packed", "kevinlin", "anatolix"):
-        _need(options, "file")
+        return Builtin("train", options=options_of(recipe))
+    if "file" in wanted:
         return _file(kind, options.file, recipe)
-    if kind == "coco" and options.root is not None:
+    if published:
         return _published(options, recipe, "training")
-    _need(options, "annotations", "images")
     if kind == "mpii":
         from shared.data.mpii import mpii
 
-        return mpii(options.annotations, options.images, _folder(recipe))
-    return Folder(options.annotations, options.images, _folder(recipe))
+        return mpii(options.annotations, options.images, options_of(recipe))
+    return Folder(options.annotations, options.images, options_of(recipe))
 
 
 def _need(options: argparse.Namespace, *names: str) -> None:
@@ -77,7 +85,8 @@ def _need(options: argparse.Namespace, *names: str) -> None:
         raise UserError(f"--data {options.data} needs {' and '.join(missing)}{root}")
 
 
-def _folder(recipe: Recipe) -> Options:
+def options_of(recipe: Recipe) -> Options:
+    """The rules of a recipe that choose samples and masks."""
     return Options(samples=recipe.samples, main=recipe.main, mask=recipe.masks)  # type: ignore[arg-type]
 
 
@@ -93,7 +102,7 @@ def _published(options: argparse.Namespace, recipe: Recipe, part: Any) -> Source
             f"expected COCO {year} as it unpacks"
         )
     opened = coco2017 if fitting[0] == 2017 else coco2014
-    return opened(options.root, part, replace(_folder(recipe), split=options.split))
+    return opened(options.root, part, replace(options_of(recipe), split=options.split))
 
 
 def _file(kind: str, path: Path, recipe: Recipe) -> Source:
@@ -101,7 +110,7 @@ def _file(kind: str, path: Path, recipe: Recipe) -> Source:
         from shared.data.packed import Packed
 
         packed = Packed(path)
-        return Folder(packed.annotations_file(), packed, _folder(recipe))
+        return Folder(packed.annotations_file(), packed, options_of(recipe))
     if recipe.samples != "person":
         raise UserError(f"--data {kind}: has one sample for each person, but the recipe wants one for each image")
     if kind == "kevinlin":

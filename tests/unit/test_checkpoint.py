@@ -108,7 +108,7 @@ def test_a_full_disk_is_one_line_with_the_room_that_is_needed(tmp_path, monkeypa
 
     assert str(error.value) == (
         f"{path}: No space left on device; expected room for 100 MB; "
-        "the checkpoint before is whole: make room and go on with --resume"
+        "a checkpoint before it is whole: make room and go on with --resume"
     )
 
 

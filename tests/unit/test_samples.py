@@ -297,4 +297,4 @@ def test_the_middle_of_a_scene_is_its_plain_crop():
 
 
 def test_a_description_names_the_source_and_how_many_samples():
-    assert describe(Drawn(7, broken=(3,))) == {"name": "drawn", "broken": [3], "samples": 7}
+    assert describe(Drawn(7, broken=(3,))) == {"name": "drawn", "broken": [3], "count": 7}
