@@ -163,6 +163,7 @@ def test_a_killed_process_resumes_to_the_same_bytes(tmp_path):
     assert names[0].read_bytes() == names[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_two_shares_write_what_one_run_writes(evaluate, tmp_path, capsys):
     evaluate("--limit", 3, *SMALL)
     whole = (tmp_path / "out").rename(tmp_path / "whole")

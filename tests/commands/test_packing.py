@@ -11,6 +11,8 @@ import pytest
 
 from shared.scenes import dataset
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 N = 24
 WAIT = 60  # s, for a child that makes no progress

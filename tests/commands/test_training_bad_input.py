@@ -65,6 +65,7 @@ def test_options_that_cannot_be_are_refused_and_nothing_is_written(train, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_training_is_not_written_over(train, tmp_path):
     assert train()[0] == 0
     before = (tmp_path / "out/checkpoint.safetensors").read_bytes()
@@ -107,6 +108,7 @@ def test_a_weight_file_is_no_checkpoint(train, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["torch", "keras"])
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_with_its_batch_on_the_disk(name, tmp_path, capsys):
     code = command_of(name)([*SMALL, "--out", str(tmp_path), "--set", "steps=9", "--set", "schedule.base=1e30",
                              "--set", "schedule.warmup=0", "--set", "optimizer.name=sgd"])  # fmt: skip
@@ -136,6 +138,7 @@ def test_a_missing_image_is_named_before_anything_begins(train, scenes, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_broken_image_is_skipped_and_named_in_the_log(train, scenes, tmp_path):
     first = min(scenes[1].iterdir())
     first.write_bytes(first.read_bytes()[:500])
@@ -149,6 +152,7 @@ def test_a_broken_image_is_skipped_and_named_in_the_log(train, scenes, tmp_path)
     assert all(first.name in reason for reason in skipped)
 
 
+@pytest.mark.slow
 def test_too_many_broken_images_stop_the_training(train, scenes):
     for path in scenes[1].iterdir():
         path.write_bytes(b"")

@@ -100,6 +100,7 @@ def test_bad_arguments_are_one_line(arguments, message, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_saves(tmp_path, capsys):
     path = tmp_path / "ceiling.json"
 

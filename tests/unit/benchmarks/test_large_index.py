@@ -77,6 +77,7 @@ def test_it_can_be_written_over_an_earlier_one(tmp_path):
     assert len(coco.load(path).images) == 20
 
 
+@pytest.mark.slow
 def test_each_step_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(index, "_STEPS", dict(list(index._STEPS.items())[:3]))
 

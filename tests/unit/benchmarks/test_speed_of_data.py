@@ -44,6 +44,7 @@ def test_the_whole_pipeline_makes_batches_one_after_the_other(name, scenes):
     assert np.abs(one.images - other.images).max() > 0.1
 
 
+@pytest.mark.slow
 def test_a_report_has_the_ratio_to_the_plain_version(monkeypatch, scenes):
     points = data.crops(scenes)[:1]
     monkeypatch.setattr(data, "JpegScenes", lambda: scenes)
