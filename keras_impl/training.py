@@ -156,7 +156,7 @@ class Trainer:
         if not self.recipe.ema:
             yield
             return
-        own = [np.array(v.value) for v in self.variables.values()]
+        own = [ops.convert_to_numpy(v.value).copy() for v in self.variables.values()]
         for variable, average in zip(self.variables.values(), self.average, strict=True):
             variable.assign(average.value)
         try:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.weights import replacing
+
 _RECENT = 5  # entries over which images/s are measured
 
 
@@ -23,9 +25,9 @@ class Log:
 
         kept = self._kept(out / "log.jsonl", step) if step else []
         self.before = kept[-1].get("seconds", 0.0) if kept else 0.0
-        self.file = (out / "log.jsonl").open("w", encoding="utf-8")
-        for entry in kept or [dict(about)]:
-            self._line(entry)
+        with replacing(out / "log.jsonl") as temporary:
+            temporary.write_text("".join(json.dumps(entry) + "\n" for entry in kept or [dict(about)]), encoding="utf-8")
+        self.file = (out / "log.jsonl").open("a", encoding="utf-8")
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
         self.steps, self.first = steps, step
         self.start = time.monotonic()

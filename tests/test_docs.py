@@ -13,7 +13,7 @@ from shared.inference import BottomUp
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
-NAME = re.compile(r"`((?:shared|converters|pytorch_impl|keras_impl|eval|demo)(?:\.\w+)+)`")
+NAME = re.compile(r"`((?:shared|converters|pytorch_impl|keras_impl|eval|demo|benchmarks)(?:\.\w+)+)`")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 
 

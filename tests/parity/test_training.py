@@ -26,7 +26,7 @@ def small(base: Recipe, **changes: object) -> Recipe:
 
 
 SGD = small(recipe.ZC)
-ADAM = small(recipe.ZC, optimizer=Optimizer("adam", groups="flat"), schedule=Schedule("constant", base=1e-4))
+ADAM = small(recipe.ZC, optimizer=Optimizer("adam", groups="flat"), schedule=Schedule("constant", base=1e-5))
 RECIPES = {
     "zc": SGD,
     "adam": ADAM,
@@ -36,7 +36,7 @@ RECIPES = {
         SGD, optimizer=Optimizer(velocity="torch", nesterov=True), schedule=Schedule("cosine", base=4e-5, warmup=10)
     ),
     "velocity of caffe, warm-up": replace(SGD, schedule=Schedule("cosine", base=4e-5, warmup=10)),
-    "keras' decay": replace(SGD, optimizer=Optimizer(groups="keras", decay=0.05)),
+    "keras' decay": replace(SGD, optimizer=Optimizer(groups="keras", decay=5.0)),
     "hliu's loss": replace(SGD, loss="euclidean_squared_mask"),
 }
 
@@ -56,7 +56,7 @@ def test_twenty_steps_have_the_same_losses_and_the_same_first_gradients(name):
         ({"optimizer": Optimizer(momentum=0.8)}, LOSS),
         ({"optimizer": Optimizer(groups="flat")}, LOSS),
         ({"schedule": Schedule(base=4.1e-5)}, LOSS),
-        ({"optimizer": Optimizer(decay=0.05)}, LOSS),
+        ({"optimizer": Optimizer(decay=1.0)}, LOSS),
         ({"augment": Augment(crop=128)}, LOSS),  # without the Caffe code's shift of one px
     ],
 )
