@@ -102,7 +102,7 @@ def train(name: str, options: argparse.Namespace) -> int:
     from shared import recipe as recipes
     from shared.data import sources
     from shared.initial import from_file, initial
-    from shared.samples import Pipeline, describe
+    from shared.samples import Pipeline
 
     _check(options)
     recipe = recipes.recipe(options.recipe, options.set)
@@ -123,12 +123,7 @@ def train(name: str, options: argparse.Namespace) -> int:
     if options.init is not None:
         arrays = from_file(options.init, arrays, info)
     trainer = training.Trainer(info, arrays, recipe, ranks)
-    about = {
-        "framework": name,
-        "recipe": to_dict(recipe),
-        "data": dict(describe(source)),
-        "init": _identity(options.init),
-    }
+    about = _about(name, recipe, source, options.init)
     loop = _Loop(name, trainer, Pipeline(source, recipe), benchmark, info, about, out, options)
     if resumed:
         loop.restore()
@@ -142,10 +137,13 @@ def train(name: str, options: argparse.Namespace) -> int:
     return code
 
 
-def _identity(path: Path | None) -> dict[str, str] | None:
+def _about(name: str, recipe: Recipe, source: Any, init: Path | None) -> dict[str, Any]:
+    """What decides the result of a training: a checkpoint of another one is refused, and the log begins with it."""
+    from shared.samples import describe
     from shared.weights import sha256
 
-    return None if path is None else {"file": path.name, "sha256": sha256(path)}
+    start = None if init is None else {"file": init.name, "sha256": sha256(init)}
+    return {"framework": name, "recipe": to_dict(recipe), "data": dict(describe(source)), "init": start}
 
 
 def _check(options: argparse.Namespace) -> None:
