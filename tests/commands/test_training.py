@@ -123,6 +123,41 @@ def test_norms_are_over_the_samples_of_both_processes(name, tmp_path):
     np.testing.assert_allclose(losses(together), losses(alone), rtol=1e-5)
 
 
+# Two devices in one process: TensorFlow must know of them before anything else, hence a process of its own.
+MIRRORED = """
+import json
+from dataclasses import replace
+import tensorflow as tf
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_impl.ranks import Ranks
+from keras_impl.training import Trainer
+from shared.data.builtin import Builtin
+from shared.initial import initial
+from shared.recipe import ZC
+from shared.samples import Pipeline
+recipe = replace(ZC, width=1 / 16, stages=2, init="he", batch=4, ema=0.9, augment=replace(ZC.augment, crop=64))
+batches = [Pipeline(Builtin(), recipe).batch(range(4 * step, 4 * step + 4)) for step in range(4)]
+found = {}
+for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    ranks = Ranks()
+    ranks.strategy = strategy or ranks.strategy
+    trainer = Trainer(*initial(recipe), recipe, ranks)
+    losses = [sum(trainer.step(batch, 1e-5, 0.5).values()) for batch in batches]
+    found[ranks.replicas] = [*losses, sum(trainer.losses(batches[0]).values())]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_of_one_process_are_one_with_the_whole_batch_in_keras():
+    done = run([sys.executable, "-c", MIRRORED])
+
+    found = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else done.stderr[-2000:]
+    assert list(found) == ["1", "2"], found
+    np.testing.assert_allclose(found["2"], found["1"], rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_another_batch_gives_other_weights(whole, tmp_path):
     name, out = whole
