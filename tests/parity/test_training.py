@@ -13,7 +13,7 @@ from shared.initial import initial
 from shared.recipe import Optimizer, Recipe, Schedule
 from shared.samples import Pipeline
 
-pytestmark = [pytest.mark.parity, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 STEPS = 20
 LOSS, GRADIENT = 1e-5, 1e-4  # relative; as a share of the tensor's largest
