@@ -1,6 +1,5 @@
 """The weights that a training starts from: random ones, equal in both frameworks, or those of a file."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +45,7 @@ def from_file(path: Path, arrays: Arrays, info: ModelInfo) -> Arrays:
     existing(path, f"a weight file of this project, or {vgg19.EXPECTED}")
     if path.suffix == ".safetensors":
         found, given = read(path)
-        plain = replace(info.spec, norm=False)
+        plain = catalogue.without_norms(info.spec)
         if given.spec != plain:
             raise UserError(f"--init {path}: holds {given.spec}; expected {plain}; choose --recipe and --set to match")
         return {**arrays, **found}

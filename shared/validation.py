@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shared import coco_ap, framework
+from shared.arch import catalogue
 from shared.arch.rows import fold_norms
 from shared.coco import Dataset, ImageRecord
 from shared.data.source import Source
@@ -29,7 +30,10 @@ class Benchmark:
 
 def folded(arrays: Arrays, info: ModelInfo) -> tuple[Arrays, ModelInfo]:
     """The network as it is used: its norms are part of its convolutions."""
-    return fold_norms(arrays, info.spec.rows()), replace(info, spec=replace(info.spec, norm=False))
+    plain = catalogue.without_norms(info.spec)
+    if plain is info.spec:
+        return arrays, info
+    return fold_norms(arrays, info.spec.rows()), replace(info, spec=plain)
 
 
 def loss(losses: Callable[[Batch], Mapping[str, float]], source: Source, recipe: Recipe) -> float:

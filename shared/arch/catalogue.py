@@ -54,10 +54,10 @@ def spec(name: str, **changes: Any) -> Any:
     if name not in SPECS:
         raise unknown("model", name, SPECS)
     base = SPECS[name]
-    changes = {key: value for key, value in changes.items() if value is not None and value != getattr(base, key)}
+    changes = {key: value for key, value in changes.items() if value is not None and value != getattr(base, key, None)}
     wrong = [key for key in changes if key not in asdict(base)]
     if wrong:
-        raise UserError(f"model {name}: {wrong[0]} is fixed at {getattr(base, wrong[0])}; leave it out")
+        raise UserError(f"model {name}: {wrong[0]} is fixed at {getattr(base, wrong[0], False)}; leave it out")
     return replace(base, **changes)
 
 
@@ -68,6 +68,11 @@ def n_parameters(spec: Spec) -> int:
 def final_outputs(spec: Spec) -> dict[str, str]:
     """Field -> name of the layer that gives its final map."""
     return {field: name for name, field in spec.stage_outputs().items()}
+
+
+def without_norms(spec: Any) -> Any:
+    """The spec of the same network after its norms were folded; families without norms are as they were."""
+    return replace(spec, norm=False) if getattr(spec, "norm", False) else spec
 
 
 def to_dict(spec: Any) -> dict[str, Any]:

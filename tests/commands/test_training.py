@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from shared.weights import read
+
 ROOT = Path(__file__).parents[2]
 TINY = [
     "recipe=zc", "width=0.0625", "stages=2", "init=he", "samples=image", "masks=paper", "neck=paper", "batch=4",
@@ -121,6 +123,18 @@ def test_norms_are_over_the_samples_of_both_processes(name, tmp_path):
     in_two_processes(name, arguments(name, together, norm="true", steps=2))
 
     np.testing.assert_allclose(losses(together), losses(alone), rtol=1e-5)
+
+
+@pytest.mark.slow
+@both
+def test_a_family_without_norms_trains_and_is_saved(name, tmp_path):
+    changes = {"model": "coco18_dense", "stages": "none", "optimizer__groups": "hliu", "steps": 2}
+    finished(arguments(name, tmp_path, **changes))
+
+    assert read(tmp_path / "weights.safetensors")[1].spec.name == "coco18_dense"
+    refused = run(arguments(name, tmp_path / "norm", **changes, norm="true"))
+    assert refused.returncode == 2
+    assert "norm is fixed at False" in refused.stderr
 
 
 # Two devices in one process: TensorFlow must know of them before anything else, hence a process of its own.
