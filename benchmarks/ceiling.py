@@ -1,23 +1,27 @@
 """The codec's ceiling: perfect maps drawn from annotations, decoded again, and scored as COCO AP."""
 
+import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import candidates
+from benchmarks.candidates import Candidate
 from benchmarks.harness import Report
+from benchmarks.maps import UNSPOILT, Damage, Stored, stored
 from shared import coco, coco_ap
 from shared import fit as geometry
 from shared.coco import Dataset, ImageRecord
-from shared.codec import decoders, spec, targets
-from shared.codec.spec import STRIDE, DecodeSpec, Maps
+from shared.codec import targets
+from shared.codec.spec import STRIDE, DecoderSpec, Maps
 from shared.codec.targets import TARGETS, TargetSpec
 from shared.errors import UserError, unknown
 from shared.fit import Fitted
-from shared.inference import merge
+from shared.merging import merge
 from shared.person import Person, Pose
 from shared.preprocess import CAFFE
 from shared.skeleton import COCO17, COCO18
@@ -25,6 +29,7 @@ from shared.weights import sha256
 
 STRIDES = (8, 4, 2, 1)
 NUMBERS = ("AP", "AP50", "AP75")
+HALVES = {"tune": slice(0, None, 2), "test": slice(1, None, 2), "all": slice(None)}  # of the images by rising id
 Results = list[dict[str, Any]]
 
 
@@ -48,29 +53,46 @@ def run(
     records: Sequence[ImageRecord],
     names: Iterable[str],
     strides: Iterable[int],
-    decoder_names: Iterable[str],
+    measured: Sequence[Candidate],
     height: int,
+    damage: Damage = UNSPOILT,
 ) -> list[dict[str, Any]]:
     """A row for each target profile, stride and decoder; profiles that draw the same share their rows.
 
     The first row is the annotations themselves, scored as if they had been decoded: what a perfect codec reaches.
     """
-    specs = [spec.decoder(name) for name in decoder_names]
     drawn = _alike(names, strides)
-    found: dict[tuple[TargetSpec, str], Results] = {(target, s.name): [] for target in drawn for s in specs}
+    found: dict[tuple[TargetSpec, str], Results] = {(target, c.spec.name): [] for target in drawn for c in measured}
     perfect: Results = []
     for number, record in enumerate(records, start=1):
         people = _people(dataset.persons(record.id))
         perfect += coco_ap.results(record.id, [Pose(person, 1.0) for person in people], COCO17)
-        for decoder in specs:
-            fitted = _fitted(record, height, decoder)
+        for decoder in measured:
             for target in drawn:
-                poses = decoded(people, fitted, (record.height, record.width), target, decoder)
-                found[target, decoder.name] += coco_ap.results(record.id, poses, COCO18)
+                poses = decoded(people, record, height, target, decoder, damage)
+                found[target, decoder.spec.name] += coco_ap.results(record.id, poses, COCO18)
         sys.stderr.write(f"\r{number} of {len(records)} images" + ("\n" if number == len(records) else ""))
     rows = [{"targets": "the annotations", "stride": "-", "decoder": "-", **_numbers(perfect, dataset, records)}]
     for (target, name), results in found.items():
         row = {"targets": ", ".join(drawn[target]), "stride": target.stride, "decoder": name}
+        rows.append({**row, **_numbers(results, dataset, records)})
+    return rows
+
+
+def run_stored(dataset: Dataset, entries: Sequence[Stored], measured: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """A row for each decoder: what it makes of a real network's maps."""
+    images = {record.id: record for record in dataset.images}
+    absent = [entry.image_id for entry in entries if entry.image_id not in images]
+    if absent:
+        raise UserError(f"--maps: image {absent[0]} has no annotations; give the --annotations that it belongs to")
+    records = [images[entry.image_id] for entry in entries]
+    rows = []
+    for decoder in measured:
+        results: Results = []
+        for entry in entries:
+            maps = merge([entry.fitted], [entry.maps], [], entry.size, decoder.spec.resolution, COCO18)
+            results += coco_ap.results(entry.image_id, decoder.run(maps, COCO18), COCO18)
+        row = {"targets": "real maps", "stride": STRIDE, "decoder": decoder.spec.name}
         rows.append({**row, **_numbers(results, dataset, records)})
     return rows
 
@@ -96,26 +118,28 @@ def _people(persons: Sequence[Person]) -> np.ndarray:
     return np.array(drawn, np.float32).reshape(-1, 17, 3)
 
 
-def _fitted(record: ImageRecord, height: int, decoder: DecodeSpec) -> Fitted:
+def _fitted(record: ImageRecord, height: int, decoder: DecoderSpec) -> Fitted:
     """Where the image lies in the network's input; its pixels do not matter."""
     blank = np.zeros((record.height, record.width, 3), np.uint8)
     return geometry.apply(blank, height, (1.0,), geometry.fit(decoder.fit), CAFFE)[0]
 
 
 def decoded(
-    people: np.ndarray, fitted: Fitted, size: tuple[int, int], target: TargetSpec, decoder: DecodeSpec
+    people: np.ndarray, record: ImageRecord, height: int, target: TargetSpec, decoder: Candidate, damage: Damage
 ) -> list[Pose]:
-    """People (P, 17, 3) of an image of `size`, drawn on maps of `target.stride` and decoded again."""
-    points = COCO18.convert_from(COCO17, people)
+    """People (P, 17, 3) of an image, drawn on maps of `target.stride`, spoilt, and decoded again."""
+    fitted = _fitted(record, height, decoder.spec)
+    points = COCO18.convert_from(COCO17, damage.people(people, record.id))
     points[..., :2] = (points[..., :2] - fitted.shift) / fitted.to_image
-    height, width = (side // target.stride for side in fitted.input.shape[:2])
-    heat, paf = targets.encode(points, COCO18, (height, width), target)
-    maps = merged(fitted, {"heat": heat, "paf": paf}, target.stride, size, decoder.resolution)
-    return decoders.run(maps, COCO18, decoder)
+    rows, columns = (side // target.stride for side in fitted.input.shape[:2])
+    drawn = targets.encode(points, COCO18, (rows, columns), target)
+    heat, paf = (damage.maps(field, record.id) for field in drawn)
+    size = record.height, record.width
+    return decoder.run(merged(fitted, {"heat": heat, "paf": paf}, target.stride, size, decoder.spec.resolution), COCO18)
 
 
 def merged(fitted: Fitted, maps: Mapping[str, np.ndarray], stride: int, size: tuple[int, int], resolution: str) -> Maps:
-    """`shared.inference.merge` for maps of any stride that divides 8.
+    """`shared.merging.merge` for maps of any stride that divides 8.
 
     Maps of stride 8 / n are, geometrically, maps of stride 8 of an input n times as large, and are merged as such.
     A decoder that works at the network's resolution still gets that: n times fewer px than the larger input has.
@@ -152,29 +176,41 @@ def _numbers(results: Results, dataset: Dataset, records: Sequence[ImageRecord])
     return {**{name: numbers[name] for name in NUMBERS}, "people": len(results)}
 
 
-def report(
-    annotations: Path | None,
-    names: Sequence[str],
-    strides: Sequence[int],
-    decoder_names: Sequence[str],
-    height: int,
-    limit: int | None,
-) -> Report:
+def report(options: argparse.Namespace) -> Report:
     """The ceiling on a COCO annotation file, or on the built-in benchmark."""
-    for name in names:
+    names, strides = options.targets.split(","), _checked(options)
+    damage = Damage(options.drop, options.blur, options.noise)
+    measured = [candidates.candidate(name) for name in options.decoders.split(",")]
+    if options.steps:
+        measured += candidates.steps()
+    entries = stored(options.maps) if options.maps else []
+    dataset, identity, what = _from_file(options.annotations) if options.annotations else _builtin()
+    records = sorted(dataset.images, key=lambda record: record.id)[HALVES[options.half]][: options.limit]
+    rows = run(dataset, records, names, strides, measured, options.height, damage)
+    if entries:
+        rows += run_stored(dataset, entries, measured)
+    people = sum(len(_people(dataset.persons(record.id))) for record in records)
+    of = f"{what}, {len(records)} images with {people} people to draw, height {options.height}"
+    of += f", half {options.half}" * (options.half != "all")
+    of += f", spoilt by drop {damage.drop}, blur {damage.blur}, noise {damage.noise}" * (damage != UNSPOILT)
+    of += f"; real maps of {len(entries)} images" * bool(entries)
+    settings = {"data": identity, "images": len(records), "people": people, "height": options.height}
+    return Report("ceiling", of, {**settings, "half": options.half, "damage": asdict(damage)}, rows)
+
+
+def _checked(options: argparse.Namespace) -> list[int]:
+    """The strides; or a `UserError` for options that cannot be, before anything is drawn."""
+    if (options.data == "coco") != (options.annotations is not None):
+        raise UserError("--data coco and --annotations FILE: belong together; give both or neither")
+    for name in options.targets.split(","):
         if name not in TARGETS:
             raise unknown("--targets", name, TARGETS)
-    if not set(strides) <= set(STRIDES):
-        raise UserError(f"--strides {','.join(map(str, strides))}: expected some of 8, 4, 2, 1")
-    if not 64 <= height <= 4096:
-        raise UserError(f"--height {height}: expected 64 to 4096 px; 368 is the published one")
-    if limit is not None and limit < 1:
-        raise UserError(f"--limit {limit}: expected 1 or more images")
-    for name in decoder_names:
-        spec.decoder(name)
-    dataset, identity, what = _builtin() if annotations is None else _from_file(annotations)
-    records = dataset.images[:limit]
-    rows = run(dataset, records, names, strides, decoder_names, height)
-    people = sum(len(_people(dataset.persons(record.id))) for record in records)
-    of = f"{what}, {len(records)} images with {people} people to draw, height {height}"
-    return Report("ceiling", of, {"data": identity, "images": len(records), "people": people, "height": height}, rows)
+    if not set(options.strides.split(",")) <= set(map(str, STRIDES)):
+        raise UserError(f"--strides {options.strides}: expected some of 8, 4, 2, 1, with commas")
+    if not 64 <= options.height <= 4096:
+        raise UserError(f"--height {options.height}: expected 64 to 4096 px; 368 is the published one")
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"--limit {options.limit}: expected 1 or more images")
+    if options.maps and not options.annotations:
+        raise UserError(f"--maps {options.maps}: needs the --annotations of its images")
+    return [int(stride) for stride in options.strides.split(",")]

@@ -11,11 +11,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.plots import Panel
 from shared.weights import replacing
 
 _LEAST_ROUNDS = 5
 _SHORTEST = 0.01  # s; shorter work is repeated within a round until the clock's grain does not matter
-_PACKAGES = ("numpy", "opencv-python-headless", "pycocotools", "torch", "keras", "tensorflow-cpu")
+_PACKAGES = (
+    "numpy",
+    "opencv-python-headless",
+    "pycocotools",
+    "torch",
+    "keras",
+    "tensorflow-cpu",
+    "onnxruntime",
+    "openvino",
+)
 
 
 @dataclass(frozen=True)
@@ -30,13 +40,17 @@ class Timing:
 
 @dataclass(frozen=True)
 class Report:
-    """One measurement.  `of` says what the figures are of; `rows` have the same keys and become a table."""
+    """One measurement.  `of` says what the figures are of; `rows` have the same keys and become a table.
+
+    `panels` are its curves, which `--plot` draws.
+    """
 
     name: str
     of: str
     settings: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     machine: Mapping[str, Any] = field(default_factory=lambda: machine())
+    panels: Sequence[Panel] = ()
 
 
 def measure(

@@ -9,17 +9,27 @@ import numpy as np
 from converters import caffe_net, to_caffe
 from converters.caffe_net import CaffeNet
 from shared.errors import UserError
-from shared.runtimes import RuntimeNet
+from shared.net import PLAIN, Preset
+from shared.runtimes import RuntimeNet, refuse
 from shared.weights import ModelInfo, sha256
 
 
-def load_caffe(path: Path, model: str | None = None, device: str = "cpu", prototxt: Path | None = None) -> RuntimeNet:
+def load_caffe(
+    path: Path,
+    model: str | None = None,
+    device: str = "cpu",
+    prototxt: Path | None = None,
+    preset: Preset = PLAIN,
+) -> RuntimeNet:
     """A Caffe network, run from its own files after the strict reader accepted them.
 
     The prototxt is the file of the same name unless it is given.  Weight files that OpenCV cannot read (doubles, HDF5)
     are written anew into a temporary folder, and `runtime` says so.  Maps come out under their layers' names; any
     batch and size goes in, and pools round up as Caffe's do.
     """
+    refuse("OpenCV", preset, "threads")
+    if preset.threads:
+        cv2.setNumThreads(preset.threads)
     path = Path(path)
     if device != "cpu":
         raise UserError(f"--device {device}: OpenCV runs Caffe networks on the CPU here; use cpu")

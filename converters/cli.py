@@ -29,6 +29,8 @@ class Job:
     prototxt: Path | None = None
     preprocess: str | None = None
     check: bool = False
+    stages: int | None = None
+    int8: str | None = None
     framework: str = "torch"
 
 
@@ -42,6 +44,12 @@ def _convert_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="the network that is expected in the source")
     parser.add_argument("--prototxt", type=Path, help="the network's description, of a Caffe source")
     parser.add_argument("--preprocess", help="how the network wants its images: caffe, imagenet or raw_bgr")
+    parser.add_argument("--stages", type=int, metavar="N", help="only the network's first N stages")
+    parser.add_argument(
+        "--int8",
+        metavar="PICTURES",
+        help="ONNX in int8, its scales from the first 32 pictures of a folder; or builtin: from drawn scenes",
+    )
     return parser
 
 
@@ -81,15 +89,25 @@ def _add_out(parser: argparse.ArgumentParser, suffixes: tuple[str, ...]) -> None
 def _run(job: Job, suffixes: tuple[str, ...]) -> int:
     """Everything is made and checked in a folder of its own, and then moved to its place."""
     kind = _kind(job.out, suffixes)
+    if job.int8 and (kind != "onnx" or job.check):
+        raise UserError(
+            "--int8: is for --out NAME.onnx, and without --check: an int8 network differs by more than the gate"
+        )
+    if job.stages and job.check:
+        raise UserError("--stages: leave --check out; check the conversion of the whole network")
     _refuse_overwriting(job, kind)
     from converters import sources
     from shared.arch import catalogue
+    from shared.weights import first_stages
 
     arrays, info = sources.read(job.source, job.model, job.prototxt, job.preprocess)
     print(
         f"{job.source}: {info.spec.name}, {info.spec.stages} stages, width {info.spec.width:g}; "
         f"{len(arrays)} arrays, {catalogue.n_parameters(info.spec):,} parameters"
     )
+    if job.stages:
+        arrays, info = first_stages(arrays, info, job.stages)
+        print(f"the first {info.spec.stages} stages: {catalogue.n_parameters(info.spec):,} parameters")
     try:
         job.out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{job.out.name}.", dir=job.out.parent) as folder:
@@ -107,6 +125,10 @@ def _make(job: Job, kind: str, arrays: dict, info: Any, folder: Path) -> list[Pa
 
     target = folder / job.out.name
     _write(kind, arrays, info, target)
+    if job.int8:
+        from converters import quantise
+
+        quantise.quantise(target, quantise.pictures(job.int8), info)
     written = [target.with_suffix(".prototxt"), target.with_suffix(".caffemodel")] if kind == "caffe" else [target]
     if job.check:
         _check(job, written[-1])
@@ -133,7 +155,8 @@ def _write(kind: str, arrays: dict, info: Any, path: Path) -> None:
     else:
         from shared import framework
 
-        network = framework.module(kind, "net").LoadedNet(arrays, info).network
+        network = framework.module(kind, "models").build(info.spec)
+        framework.module(kind, "weights").set_arrays(network, arrays)
         framework.module(kind, "weights").write_native(path, network, info)
 
 

@@ -7,7 +7,7 @@ prototxt files, and both writing a prototxt and checking one go through it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.arch.body25 import BLOCKS, STAGES, Body25Spec
+from shared.arch.body25 import BLOCKS, Body25Spec
 from shared.arch.cpm import CpmSpec
 from shared.arch.openpose import OpenPoseSpec
 from shared.arch.rows import Conv, Row
@@ -91,7 +91,7 @@ def _openpose(graph: _Graph, spec: OpenPoseSpec) -> None:
 def _body25(graph: _Graph, spec: Body25Spec) -> None:
     feature = graph.rows(spec.trunk(), INPUT)
     maps: dict[str, str] = {}  # field -> its newest map
-    for field, stage in STAGES:
+    for field, stage in spec.sequence:
         branch = "L2" if field == "paf" else "L1"
         previous = [maps[f] for f in ("heat", "paf") if f in maps]
         x = graph.concat(f"concat_stage{stage}_{branch}", feature, *previous) if previous else feature

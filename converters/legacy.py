@@ -16,7 +16,7 @@ import numpy as np
 from converters.weight_map import HWIO_TO_OIHW, Rename, WeightMap
 from shared import hdf5
 from shared.arch import catalogue
-from shared.arch.body25 import BLOCKS, STAGES, Body25Spec
+from shared.arch.body25 import BLOCKS, Body25Spec
 from shared.arch.openpose import FIELDS, OpenPoseSpec
 from shared.arch.rows import Conv, Row
 from shared.errors import WeightError
@@ -89,7 +89,7 @@ def _hliu_new(spec: Body25Spec) -> dict[str, str]:
         names[row.name] = f"state_0.{row.name.replace('_CPM', '_cmu')}"
         if isinstance(row, Conv) and row.act == "prelu":
             names[row.act_name] = f"state_0.{row.act_name.removeprefix('p').removesuffix('_CPM')}"
-    for state, (field, stage) in enumerate(STAGES, start=1):
+    for state, (field, stage) in enumerate(spec.sequence, start=1):
         for block in BLOCKS:
             for i, row in enumerate(spec.block(field, stage, block), start=1):
                 names |= _sequential([row], f"state_{state}.block{block}.conv{i}")
@@ -101,7 +101,7 @@ def _hliu_new(spec: Body25Spec) -> dict[str, str]:
 
 def _tensorboy_dense(spec: Body25Spec) -> dict[str, str]:
     names = _sequential(spec.trunk(), "feature_extractor")
-    for field, stage in STAGES:
+    for field, stage in spec.sequence:
         module = f"{'l2' if field == 'paf' else 'l1'}_stages.{stage}"
         rows = {f"Mconv{b}_{i}": row for b in BLOCKS for i, row in enumerate(spec.block(field, stage, b))}
         hidden, last = spec.head(field, stage)

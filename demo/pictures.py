@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shared.command import command
 from shared.errors import UserError
+from shared.net import add_arguments, preset
 from shared.weights import SHIPPED
 
 
@@ -13,17 +14,18 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of demo/picture.py."""
     p = argparse.ArgumentParser(prog="demo/picture.py", description="Draw people, heatmaps and affinity fields.")
     p.add_argument("image", type=Path)
-    p.add_argument("--framework", default="torch", help="torch, keras, onnx or caffe")
+    p.add_argument("--framework", default="torch", help="torch, keras, onnx, openvino or caffe")
     p.add_argument("--weights", type=Path, default=SHIPPED)
     p.add_argument("--prototxt", type=Path)
     p.add_argument("--model", help="architecture, where the weights do not say it")
-    p.add_argument("--decoder", default="reference")
+    p.add_argument("--decoder", default="fast")
     p.add_argument("--fit", help="geometry other than the decoder's own")
     p.add_argument("--height", type=int, default=368)
     p.add_argument("--flip", action=argparse.BooleanOptionalAction, default=False)
     p.add_argument("--device", default="cpu")
     p.add_argument("--out", type=Path, help="default: IMAGE with .poses.png")
     p.add_argument("--json", action="store_true", help="print the poses as JSON")
+    add_arguments(p)
     return p
 
 
@@ -39,7 +41,12 @@ def main(options: argparse.Namespace) -> int:
     picture = image.read(options.image)
     out = _out(options.out or options.image.with_suffix(".poses.png"), options.image)
     net = framework.load(
-        options.framework, options.weights, model=options.model, device=options.device, prototxt=options.prototxt
+        options.framework,
+        options.weights,
+        model=options.model,
+        device=options.device,
+        prototxt=options.prototxt,
+        preset=preset(options),
     )
     predictor = BottomUp(net, options.decoder, options.fit, height=options.height, flip=options.flip)
     maps = predictor.maps(picture)

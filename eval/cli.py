@@ -11,10 +11,12 @@ from typing import Any
 
 from shared.command import command
 from shared.errors import UserError, unknown
+from shared.net import Net, add_arguments, preset, warm_up
 from shared.weights import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[1]
 _DATA = ("builtin", "coco", "mpii")
+_GPU_BATCH = 8
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,7 +24,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="eval/run.py", description="Evaluate a pose network on COCO keypoints or on the built-in benchmark."
     )
-    p.add_argument("--framework", default="torch", help="torch, keras, onnx, or caffe (OpenCV on the original files)")
+    p.add_argument(
+        "--framework", default="torch", help="torch, keras, onnx, openvino, or caffe (OpenCV on the originals)"
+    )
     p.add_argument("--weights", type=Path, default=SHIPPED, help="default: the shipped network")
     p.add_argument("--prototxt", type=Path, help="caffe: default is the caffemodel's name with .prototxt")
     p.add_argument("--model", help="architecture, where the weights do not say it (docs/weights.md)")
@@ -34,13 +38,20 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--scales", default="1", help="image scales, such as 0.5,1,1.5,2 (the paper's)")
     p.add_argument("--flip", action=argparse.BooleanOptionalAction, default=False, help="average the mirrored image")
     p.add_argument("--height", type=int, default=368, help="px of scale 1 (default 368)")
-    p.add_argument("--decoder", default="reference", help="reference, reference-hl, -tensorboy or -openpose")
+    p.add_argument(
+        "--decoder",
+        default="fast",
+        help="fast, device (the same on a GPU), or a published one: reference, reference-hl, -tensorboy, -openpose",
+    )
     p.add_argument("--fit", help="geometry other than the decoder's own: kl, hl, tensorboy, openpose, ...")
     p.add_argument("--boxes", help="gt or a detections file: for top-down networks")
     p.add_argument("--device", default="cpu", help="cpu or cuda")
+    p.add_argument("--batch", type=int, metavar="N", help="images of one size at once; default 1, on a GPU 8")
+    p.add_argument("--scorer", default="pycocotools", help="pycocotools, or faster-coco-eval where it is installed")
     p.add_argument("--out", type=Path, help="folder for the results; default runs/DATA-FRAMEWORK-WEIGHTS-PROTOCOL")
     p.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     p.add_argument("--shard", metavar="I/N", help="do part I of N (from 0); default: as torchrun says, else all")
+    add_arguments(p)
     return p
 
 
@@ -51,7 +62,7 @@ def main(options: argparse.Namespace) -> int:
     _check(options)
     from eval import data as sources
     from eval import protocol as protocols
-    from eval import runner
+    from eval import runner, stages
     from shared import coco, framework
     from shared.inference import BottomUp
 
@@ -61,13 +72,20 @@ def main(options: argparse.Namespace) -> int:
         subset, records = f"{subset}, first {options.limit}", records[: options.limit]
     coco.require_files(records)
     net = framework.load(
-        options.framework, options.weights, model=options.model, device=options.device, prototxt=options.prototxt
+        options.framework,
+        options.weights,
+        model=options.model,
+        device=options.device,
+        prototxt=options.prototxt,
+        preset=preset(options),
     )
     predictor = BottomUp(net, options.decoder, options.fit, options.height, scales, options.flip)
     if not predictor.skeleton.limbs:
         raise UserError(f"{options.weights}: {net.info.spec.name} does not find people; expected a network of bodies")
-    record = protocols.protocol(data.identity, subset, [r.id for r in records], predictor.describe(), _model(net.info))
+    record = protocols.protocol(data.identity, subset, [r.id for r in records], predictor.describe(), _model(net))
     identity = {"protocol": protocols.digest(record), "weights": net.weights_sha256, "runtime": net.runtime}
+    batch = options.batch or (1 if options.device == "cpu" else _GPU_BATCH)
+    identity["batch"] = str(batch)  # it may change the last bits of a result
     name = f"{options.data}-{options.framework}-{options.weights.stem}-{identity['protocol'][:8]}"
     out = options.out or ROOT / "runs" / name
     if out.exists() and not out.is_dir():
@@ -76,11 +94,12 @@ def main(options: argparse.Namespace) -> int:
     if finished:
         _print(finished, out)
         return 0
-    run = runner.predict_share(records, data.read, predictor, predictor.skeleton, out, identity, options.resume, shard)
+    warm_up(net)
+    groups = stages.groups(records, predictor.input_sizes, batch)
+    run = runner.predict_share(groups, data.read, predictor, out, identity, options.resume, shard)
     if run is None:
         print(f"part {shard[0]} of {shard[1]} is done; the last one to end writes the result to {out}")
         return 0
-    run.seconds |= predictor.seconds
     metrics = _finish(out, run, data, records, record, identity, options)
     _print(metrics, out)
     return 0
@@ -106,12 +125,14 @@ def _shard(text: str | None) -> tuple[int, int]:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from shared import framework
+    from shared import coco_ap, framework
     from shared.arch import catalogue
     from shared.codec.spec import DECODERS
     from shared.fit import fit
 
+    preset(options)
     framework.require(options.framework)
+    coco_ap.require(options.scorer)
     if options.data not in _DATA:
         raise unknown("--data", options.data, _DATA)
     if options.data == "mpii":
@@ -126,9 +147,11 @@ def _check(options: argparse.Namespace) -> None:
         fit(options.fit)
     if options.model is not None:
         catalogue.spec(options.model)
-    if options.limit is not None and options.limit < 1:
-        raise UserError(f"--limit {options.limit}: expected 1 or more")
-    foreign = {"onnx": "small.onnx", "caffe": "small.caffemodel"}.get(options.framework)
+    for name in ("limit", "batch"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} {value}: expected 1 or more")
+    foreign = {"onnx": "small.onnx", "openvino": "small.onnx", "caffe": "small.caffemodel"}.get(options.framework)
     if foreign and options.weights == SHIPPED:
         raise UserError(
             f"--framework {options.framework} cannot read the shipped network; convert it, and name it with --weights: "
@@ -140,10 +163,12 @@ def _check(options: argparse.Namespace) -> None:
         )
 
 
-def _model(info: Any) -> dict[str, Any]:
+def _model(net: Net) -> dict[str, Any]:
+    """What the network computes, for the protocol.  Without a precision it is float32."""
     from shared.arch import catalogue
 
-    return {"spec": catalogue.to_dict(info.spec), "preprocess": info.preprocess.to_dict()}
+    found = {"spec": catalogue.to_dict(net.info.spec), "preprocess": net.info.preprocess.to_dict()}
+    return found if net.precision == "float32" else {**found, "precision": net.precision}
 
 
 def _finished(out: Path, identity: Mapping[str, str], resume: bool) -> dict[str, Any] | None:
@@ -180,7 +205,7 @@ def _finish(
     ids = [r.id for r in records]
     predictions = run.flat()
     before = time.perf_counter()
-    numbers = coco_ap.score(predictions, data.dataset.raw, ids)
+    numbers = coco_ap.score(predictions, data.dataset.raw, ids, options.scorer)
     metrics = {
         "numbers": numbers,
         "framework": options.framework,
@@ -193,7 +218,7 @@ def _finish(
         "detections": len(predictions),
         "images_timed": run.timed,  # by this process: fewer than all after --resume
         "seconds": {k: round(v, 2) for k, v in {**run.seconds, "metric": time.perf_counter() - before}.items()},
-        "versions": versions(),
+        "versions": versions(options.scorer),
     }
     with replacing(out / "predictions.json") as temporary:
         temporary.write_text(json.dumps(predictions), encoding="utf-8")
@@ -204,14 +229,14 @@ def _finish(
     return metrics
 
 
-def versions() -> dict[str, str]:
+def versions(scorer: str = "pycocotools") -> dict[str, str]:
     """Versions of what may change a number."""
     from importlib.metadata import version
 
     import cv2
     import numpy as np
 
-    found = {"numpy": np.__version__, "opencv": cv2.__version__, "pycocotools": version("pycocotools")}
+    found = {"numpy": np.__version__, "opencv": cv2.__version__, scorer: version(scorer)}
     return {"python": platform.python_version(), "machine": platform.machine(), **found}
 
 

@@ -18,8 +18,8 @@ def protocol(
     """The record of a run.
 
     `data` says which images and annotations, `subset` and `image_ids` which of them, `predictor` is
-    `BottomUp.describe()`, `model` the architecture with its preprocessing.  What runs the network, and its weights,
-    are not part of it: those are what runs under one protocol are compared by.
+    `BottomUp.describe()`, `model` the architecture with its preprocessing, and its precision unless that is float32.
+    What runs the network, and its weights, are not part of it: those are what runs under one protocol are compared by.
     """
     return {
         "version": VERSION,

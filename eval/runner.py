@@ -4,29 +4,31 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eval.stages import Clock, Groups, Predictor, predictions
 from shared.coco import ImageRecord
-from shared.coco_ap import results
 from shared.errors import UserError
-from shared.person import Pose
-from shared.skeleton import Skeleton
 
 PART = "predictions.part.jsonl"
 
 
 @dataclass
 class Run:
-    """Predictions of a run by image id; how many of its images this process did, and the seconds they took."""
+    """Predictions of a run by image id; how many of its images this process did, and the seconds they took.
+
+    `seconds`: those of `eval.stages.Clock`, "write", and "all" for the time that passed.
+    """
 
     predictions: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     timed: int = 0
-    seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "predict": 0.0})
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def flat(self) -> list[dict[str, Any]]:
         """All predictions in COCO's results format, by image id."""
@@ -34,46 +36,47 @@ class Run:
 
 
 def predict(
-    records: Sequence[ImageRecord],
+    groups: Groups,
     read: Callable[[ImageRecord], np.ndarray],
-    predictor: Callable[[np.ndarray], list[Pose]],
-    skeleton: Skeleton,
+    predictor: Predictor,
     out: Path,
     identity: Mapping[str, str],
     resume: bool,
+    threads: int | None = None,
 ) -> Run:
     """Predict every image, appending a line for each to a file in `out`; with `resume` take those that are there.
 
-    `identity` (protocol, weights) is the file's first line; a file of another identity is refused.  A picture that
-    cannot be read stops the run; what was done before it stays, to be resumed.
+    `identity` (protocol, weights) is the file's first line; a file of another identity is refused.  An image that
+    cannot be read stops the run; what was done before it stays, to be resumed.  Predictions are kept in the file
+    alone until the end, so that memory stays flat.
     """
-    part = out / PART
-    run = _resumed(part, identity, resume, {record.id for record in records})
-    left = [record for record in records if record.id not in run.predictions]
-    started = time.monotonic()
-    for done, record in enumerate(left, start=1):
-        before = time.perf_counter()
-        try:
-            image = read(record)
-        except UserError as error:
-            kept = f" ({len(run.predictions)} images are done: go on with --resume)" if run.predictions else ""
-            raise UserError(f"{error}{kept}") from None
-        between = time.perf_counter()
-        entries = results(record.id, predictor(image), skeleton)
-        run.seconds["read"] += between - before
-        run.seconds["predict"] += time.perf_counter() - between
-        run.predictions[record.id] = entries
-        run.timed = done
-        _append(part, {"image_id": record.id, "poses": entries}, identity)
-        _progress(done, len(left), len(records) - len(left), time.monotonic() - started)
-    return run
+    part, clock = out / PART, Clock()
+    ids = {record.id for group in groups for record in group}
+    done = set(_resumed(part, identity, resume, ids))
+    _mend(part)
+    left = [group for group in groups if any(record.id not in done for record in group)]
+    before, written, started = len(done), 0.0, time.perf_counter()
+    try:
+        with closing(predictions(left, read, predictor, clock, threads)) as found:
+            for image_id, entries in found:
+                if image_id in done:  # a group that was stopped in the middle is done again
+                    continue
+                start = time.perf_counter()
+                _append(part, {"image_id": image_id, "poses": entries}, identity)
+                done.add(image_id)
+                _progress(len(done) - before, len(ids) - before, before, time.perf_counter() - started)
+                written += time.perf_counter() - start
+    except UserError as error:
+        kept = f" ({len(done)} images are done: go on with --resume)" if done else ""
+        raise UserError(f"{error}{kept}") from None
+    seconds = {**clock.seconds, "write": written, "all": time.perf_counter() - started}
+    return Run(_resumed(part, identity, True, ids), len(done) - before, seconds)
 
 
 def predict_share(
-    records: Sequence[ImageRecord],
+    groups: Groups,
     read: Callable[[ImageRecord], np.ndarray],
-    predictor: Callable[[np.ndarray], list[Pose]],
-    skeleton: Skeleton,
+    predictor: Predictor,
     out: Path,
     identity: Mapping[str, str],
     resume: bool,
@@ -82,18 +85,17 @@ def predict_share(
     """`predict` for process `shard[0]` of `shard[1]`, each in a folder of its own below `out`.
 
     Gives the predictions of all of them to the last one to end, None to the others: whatever their number, an image
-    is predicted once.
+    is predicted once, in the same group.
     """
     index, count = shard
     if count == 1:
-        return predict(records, read, predictor, skeleton, out, identity, resume)
-    run = predict(records[index::count], read, predictor, skeleton, _folder(out, shard), identity, resume)
-    ids = {record.id for record in records}
-    found: dict[int, list[dict[str, Any]]] = {}
+        return predict(groups, read, predictor, out, identity, resume)
+    run = predict(groups[index::count], read, predictor, _folder(out, shard), identity, resume)
+    ids = {record.id for group in groups for record in group}
+    run.predictions = {}
     for other in range(count):
-        found |= _resumed(_folder(out, (other, count)) / PART, identity, True, ids).predictions
-    run.predictions = found
-    return run if found.keys() == ids else None
+        run.predictions |= _resumed(_folder(out, (other, count)) / PART, identity, True, ids)
+    return run if run.predictions.keys() == ids else None
 
 
 def clean(out: Path) -> None:
@@ -120,16 +122,17 @@ def _append(part: Path, line: Mapping[str, Any], identity: Mapping[str, str]) ->
         ) from None
 
 
-def _resumed(part: Path, identity: Mapping[str, str], resume: bool, image_ids: set[int]) -> Run:
-    """What a killed run left in the file of lines; a torn last line is cut off."""
-    run = Run()
+def _resumed(
+    part: Path, identity: Mapping[str, str], resume: bool, image_ids: set[int]
+) -> dict[int, list[dict[str, Any]]]:
+    """The predictions that a run, killed or not, left in the file of lines; a torn last line does not count."""
+    predictions: dict[int, list[dict[str, Any]]] = {}
     if not part.exists():
-        return run
+        return predictions
     if not resume:
         raise UserError(f"{part.parent}: holds an unfinished run; add --resume to go on, or choose another --out")
     data = part.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    first, *lines = whole.splitlines() or [json.dumps(dict(identity)).encode()]
+    first, *lines = data[: data.rfind(b"\n") + 1].splitlines() or [json.dumps(dict(identity)).encode()]
     found = _parsed(first)
     if found is None:
         raise _corrupt(part, 1)
@@ -142,11 +145,15 @@ def _resumed(part: Path, identity: Mapping[str, str], resume: bool, image_ids: s
         entry = _parsed(line) or {}
         if entry.get("image_id") not in image_ids or not isinstance(entry.get("poses"), list):
             raise _corrupt(part, number)
-        run.predictions[entry["image_id"]] = entry["poses"]
-    if whole != data:
+        predictions[entry["image_id"]] = entry["poses"]
+    return predictions
+
+
+def _mend(part: Path) -> None:
+    """Cut a torn last line off."""
+    if part.exists():
         with part.open("r+b") as file:
-            file.truncate(len(whole))
-    return run
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from keras_impl.layers import run_rows
-from shared.arch.body25 import BLOCKS, STAGES, Body25Spec
+from shared.arch.body25 import BLOCKS, Body25Spec
 
 
 class Body25(keras.Model):
@@ -17,7 +17,7 @@ class Body25(keras.Model):
         feature = run_rows(spec.trunk(), images)
         outputs = {}
         maps: dict[str, Any] = {}  # the latest map of each field
-        for field, stage in STAGES:
+        for field, stage in spec.sequence:
             previous = [maps[name] for name in ("heat", "paf") if name in maps]
             x = layers.Concatenate()([feature, *previous]) if previous else feature
             maps[field] = _stage(spec, field, stage, x)

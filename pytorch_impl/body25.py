@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.layers import add_rows, run_rows
-from shared.arch.body25 import BLOCKS, STAGES, Body25Spec
+from shared.arch.body25 import BLOCKS, Body25Spec
 
 
 class Body25(nn.Module):
@@ -19,7 +19,7 @@ class Body25(nn.Module):
         feature = run_rows(self, self.spec.trunk(), images)
         outputs = {}
         maps: dict[str, torch.Tensor] = {}  # the latest map of each field
-        for field, stage in STAGES:
+        for field, stage in self.spec.sequence:
             previous = [maps[name] for name in ("heat", "paf") if name in maps]
             maps[field] = self._stage(field, stage, torch.cat([feature, *previous], dim=1))
             outputs[self.spec.head(field, stage)[-1].name] = maps[field]

@@ -1,42 +1,80 @@
 """A weight file as a `Net`: preprocessed images in, named maps out."""
 
+import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from pytorch_impl import models, weights
+from pytorch_impl import decode, models, weights
+from pytorch_impl.layers import PackedConv
 from shared.arch import catalogue
+from shared.arch.rows import Conv, Row
 from shared.errors import UserError
-from shared.weights import Arrays, ModelInfo, read, sha256
+from shared.memory import keep_freed
+from shared.net import PLAIN, Preset
+from shared.weights import Arrays, ModelInfo, first_stages, read, sha256
 
 torch.backends.cudnn.allow_tf32 = False  # parity is judged in float32
 torch.backends.cuda.matmul.allow_tf32 = False
 
 
 class LoadedNet:
-    """See `shared.net.Net`."""
+    """See `shared.net.Net` and `shared.inference.DeviceNet`.
 
-    def __init__(self, arrays: Arrays, info: ModelInfo, weights_sha256: str = "", device: str = "cpu") -> None:
+    `arrays` are all weights of `info.spec`, whatever `preset.stages` says.
+    """
+
+    def __init__(
+        self, arrays: Arrays, info: ModelInfo, weights_sha256: str = "", device: str = "cpu", preset: Preset = PLAIN
+    ) -> None:
         self.info = info
         self.weights_sha256 = weights_sha256
-        self.runtime = f"torch {torch.__version__}"
+        self.runtime = preset.named(f"torch {torch.__version__}")
+        self.precision = preset.precision
         self.device = _device(device)
+        self.dtype = getattr(torch, preset.precision)
+        if preset.threads:
+            torch.set_num_threads(preset.threads)
         self.network = models.build(info.spec)
         weights.set_arrays(self.network, arrays)
         # torch has this overload, its stubs do not
-        self.network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.network.to(self.device, self.dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        if self.device.type == "cpu":
+            keep_freed()
+        if preset.compiled:
+            _compile(self.network)
+        elif self.device.type == "cpu" and torch.backends.mkldnn.is_available() and hasattr(info.spec, "rows"):
+            _pack(self.network, info.spec.rows())
 
     def __call__(self, images: np.ndarray, stages: bool = False) -> dict[str, np.ndarray]:
-        x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2)  # (N, C, H, W)
+        maps = self.tensors(images, stages)
+        return {name: tensor.permute(0, 2, 3, 1).cpu().numpy() for name, tensor in maps.items()}
+
+    def tensors(self, images: np.ndarray, stages: bool = False) -> dict[str, torch.Tensor]:
+        """The maps of `__call__` as (N, C, h, w) float32, where they were made."""
+        x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device, self.dtype)
+        x = x.permute(0, 3, 1, 2)  # (N, C, H, W)
         with torch.inference_mode():
             outputs = self.network(x)
         wanted = catalogue.final_outputs(self.info.spec)
         names = {**wanted, **({name: name for name in outputs} if stages else {})}
-        return {key: outputs[name].permute(0, 2, 3, 1).cpu().numpy() for key, name in names.items()}
+        return {key: outputs[name].float() for key, name in names.items()}
+
+    merge = staticmethod(decode.merge)
+    candidates = staticmethod(decode.candidates)
 
 
-def load(path: str | Path, model: str | None = None, device: str = "cpu", prototxt: Path | None = None) -> LoadedNet:
+def load(
+    path: str | Path,
+    model: str | None = None,
+    device: str = "cpu",
+    prototxt: Path | None = None,
+    preset: Preset = PLAIN,
+) -> LoadedNet:
     """A ready network from a weight file of this project, or from a plain state dict (.pth, .pt) of ours.
 
     Raises `WeightError` for a file that does not hold exactly the weights of one architecture.
@@ -47,10 +85,28 @@ def load(path: str | Path, model: str | None = None, device: str = "cpu", protot
         arrays = dict(weights.read_native(path))
         shapes = {name: tuple(np.shape(array)) for name, array in arrays.items()}
         info = ModelInfo(catalogue.infer(shapes, str(path), model))
+        arrays, info = first_stages(arrays, info, preset.stages)
     else:
-        arrays, info = read(path)
+        arrays, info = read(path, preset.stages)
         catalogue.expect(info.spec, model, str(path))
-    return LoadedNet(arrays, info, sha256(path), device)
+    return LoadedNet(arrays, info, sha256(path), device, preset)
+
+
+def _pack(network: nn.Module, rows: Sequence[Row]) -> None:
+    """Replace the convolutions of `rows`: packed they take 5 % less time in float32 and 10 % in bfloat16."""
+    for row in rows:
+        if isinstance(row, Conv) and not row.norm:
+            conv = network.get_submodule(row.name)
+            assert isinstance(conv, nn.Conv2d)
+            network.set_submodule(row.name, PackedConv(conv, relu=row.act == "relu"))
+
+
+def _compile(network: nn.Module) -> None:
+    """Let PyTorch compile the network, for all sizes, when it is first called."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise UserError(f"--compile: needs a C++ compiler, {compiler} is not here; install it, or leave --compile out")
+    network.compile(dynamic=True, options={"freezing": True})
 
 
 def _device(name: str) -> torch.device:

@@ -1,16 +1,19 @@
-"""COCO keypoint AP by pycocotools, and predictions in COCO's results format."""
+"""COCO keypoint AP by pycocotools or faster-coco-eval, and predictions in COCO's results format."""
 
 import contextlib
+import importlib.util
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from shared.errors import UserError, unknown
 from shared.person import Pose
 from shared.skeleton import COCO17, Skeleton
 
 NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
+SCORERS = {"pycocotools": "pycocotools", "faster-coco-eval": "faster_coco_eval"}  # what computes them, its module
 DECIMALS = 3  # of coordinates; 0.001 px
 
 
@@ -32,12 +35,24 @@ def results(image_id: int, poses: Sequence[Pose], skeleton: Skeleton) -> list[di
     return entries
 
 
+def require(scorer: str) -> None:
+    """A `UserError` if there is no such scorer, or it is not installed."""
+    if scorer not in SCORERS:
+        raise unknown("--scorer", scorer, SCORERS)
+    if importlib.util.find_spec(SCORERS[scorer]) is None:
+        raise UserError(f"--scorer {scorer}: is not installed here; run: pip install {scorer}, or leave it out")
+
+
 def score(
-    predictions: Sequence[Mapping[str, Any]], annotations: Mapping[str, Any], image_ids: Sequence[int]
+    predictions: Sequence[Mapping[str, Any]],
+    annotations: Mapping[str, Any],
+    image_ids: Sequence[int],
+    scorer: str = "pycocotools",
 ) -> dict[str, float]:
-    """The ten COCO numbers over `image_ids`; -1 where nothing is annotated."""
+    """The ten COCO numbers over `image_ids`; -1 where nothing is annotated.  The same by either of `SCORERS`."""
+    require(scorer)
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = _evaluation(predictions, annotations, image_ids)
+        evaluation = _evaluation(predictions, annotations, image_ids, scorer)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -62,14 +77,21 @@ def image_losses(
 
 
 def _evaluation(
-    predictions: Sequence[Mapping[str, Any]], annotations: Mapping[str, Any], image_ids: Sequence[int]
+    predictions: Sequence[Mapping[str, Any]],
+    annotations: Mapping[str, Any],
+    image_ids: Sequence[int],
+    scorer: str = "pycocotools",
 ) -> Any:
-    """pycocotools' evaluation, ready to run, on copies of its input (it writes into what it is given).
+    """The scorer's evaluation, ready to run, on copies of its input (it writes into what it is given).
 
-    It takes the annotation with the id 0 for no annotation, so they are numbered anew.
+    pycocotools takes the annotation with the id 0 for no annotation, so they are numbered anew.
     """
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
+    if scorer == "pycocotools":
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    else:
+        from faster_coco_eval import COCO
+        from faster_coco_eval import COCOeval_faster as COCOeval
 
     truth, found = COCO(), COCO()
     people = [{**entry, "id": number} for number, entry in enumerate(annotations["annotations"], start=1)]

@@ -111,6 +111,11 @@ def apply(
     return [_on_canvas(f, size) for f in fitted]
 
 
+def input_sizes(size: tuple[int, int], height: int, scales: Sequence[float], fit: Fit) -> tuple[tuple[int, int], ...]:
+    """(height, width) of the inputs that `apply` makes of an image of `size`, one a scale, before any shared canvas."""
+    return tuple(_sizes(size, height * scale, fit)[1] for scale in scales)
+
+
 def _one(image: np.ndarray, height: float, fit: Fit, preprocess: Preprocess, mirror: bool) -> Fitted:
     if fit.normalise == "before":
         image = preprocess(image)

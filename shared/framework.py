@@ -10,8 +10,13 @@ from shared.errors import UserError, unknown
 from shared.net import Net
 
 _FOLDERS = {"torch": "pytorch_impl", "keras": "keras_impl"}
-_RUNTIMES = {"onnx": ("shared.runtimes", "load_onnx"), "caffe": ("converters.caffe_runtime", "load_caffe")}
-_PACKAGES = {"torch": "torch", "keras": "keras", "onnx": "onnxruntime", "caffe": "cv2"}
+_RUNTIMES = {
+    "onnx": ("shared.runtimes", "load_onnx"),
+    "openvino": ("shared.runtimes", "load_openvino"),
+    "caffe": ("converters.caffe_runtime", "load_caffe"),
+}
+_PACKAGES = {"torch": "torch", "keras": "keras", "onnx": "onnxruntime", "openvino": "openvino", "caffe": "cv2"}
+_OPTIONAL = ("openvino",)
 FRAMEWORKS = tuple(_PACKAGES)
 
 
@@ -23,7 +28,7 @@ def require(framework: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise UserError(
             f"--framework {framework} needs the package {package}, which is not installed here; "
-            "run: pip install -r requirements.txt"
+            f"run: pip install {package if framework in _OPTIONAL else '-r requirements.txt'}"
         )
 
 
@@ -36,7 +41,7 @@ def module(framework: str, name: str) -> ModuleType:
 
 
 def load(framework: str, weights: Path, **options: Any) -> Net:
-    """A ready network from a weight file.  Options: model, device, prototxt (caffe only)."""
+    """A ready network from a weight file.  Options: model, device, prototxt (caffe only), preset."""
     require(framework)
     if framework in _FOLDERS:
         return module(framework, "net").load(weights, **options)

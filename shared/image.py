@@ -3,6 +3,7 @@
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,16 @@ from shared.errors import UserError
 MAX_PIXELS = 100_000_000
 _BYTES_PER_PIXEL = 8  # 16 bits in four channels; a larger file is not read at all
 _METADATA = 1_000_000
+_JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Frame headers of JPEG; 0xC4, 0xC8 and 0xCC are tables.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the first marker that is not part of compressed data
+_REDUCED = {
+    1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8,
+}  # fmt: skip
 
 
 class _CutOffError(Exception):
@@ -38,16 +43,42 @@ def read(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 def decode(data: bytes, name: Path | str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """`read` for a picture whose bytes are at hand; `name` says in errors where they are from."""
-    height, width = size(data, name, max_pixels)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        image = None
-    if image is None or image.shape[:2] != (height, width):
-        raise UserError(
-            f"{name}: its {len(data)} bytes cannot be decoded, expected a whole picture; get the file again"
-        )
-    return np.ascontiguousarray(image[..., ::-1])
+    return encoded(data, name, max_pixels).decode()
+
+
+def encoded(data: bytes, name: Path | str, max_pixels: int = MAX_PIXELS) -> "Encoded":
+    """`decode` for later: what its header says is checked now."""
+    return Encoded(data, name, size(data, name, max_pixels))
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A picture that is decoded when it is asked for; `size` is its (height, width)."""
+
+    data: bytes
+    name: Path | str
+    size: tuple[int, int]
+
+    def reduction(self, most: int) -> int:
+        """The largest n of 1, 2, 4 and 8, at most `most`, for which `decode` gives 1/n: above 1 for JPEGs only."""
+        return max(n for n in _REDUCED if n <= most) if self.data.startswith(_JPEG) else 1
+
+    def decode(self, reduction: int = 1) -> np.ndarray:
+        """(H, W, 3) uint8 RGB as `read` gives it, or with every px the mean of a square of `reduction` px a side.
+
+        A reduced JPEG has ceil(H / reduction) rows and takes less time: its highest frequencies are not decoded.
+        """
+        flags = _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
+        try:
+            image = cv2.imdecode(np.frombuffer(self.data, np.uint8), flags)
+        except cv2.error:
+            image = None
+        if image is None or image.shape[:2] != tuple(-(-side // reduction) for side in self.size):
+            n_bytes = len(self.data)
+            raise UserError(
+                f"{self.name}: its {n_bytes} bytes cannot be decoded, expected a whole picture; get the file again"
+            )
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 def size(data: bytes, name: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -80,7 +111,7 @@ def contents(path: Path, max_pixels: int = MAX_PIXELS) -> bytes:
 def _size(data: bytes, name: Path | str) -> tuple[int, int]:
     """(height, width) as the header says; raises `_CutOffError` if the file is shorter than its structure asks for."""
     kinds: tuple[tuple[bytes, int, Callable[[bytes], tuple[int, int]]], ...] = (
-        (b"\xff\xd8\xff", 0, _jpeg),
+        (_JPEG, 0, _jpeg),
         (_PNG, 0, _png),
         (b"BM", 0, _bmp),
         (b"WEBP", 8, _webp),

@@ -1,27 +1,51 @@
 """From an image to people with any network: scales, mirroring, merging, decoding; the same for all frameworks."""
 
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
 
-import cv2
 import numpy as np
 
 from shared import fit as geometry
-from shared.codec import decoders, spec
-from shared.codec.spec import STRIDE, Maps
+from shared.codec import decoders, fast, spec
+from shared.codec.fast import Candidates
+from shared.codec.spec import STRIDE, FastSpec, Maps
 from shared.errors import UserError
 from shared.fit import Fitted
+from shared.merging import Outputs, View, grid, merge, views
 from shared.net import Net
 from shared.person import Pose
 from shared.skeleton import Skeleton, skeleton
 
-Outputs = Mapping[str, np.ndarray]  # "heat" (h, w, K + 1) and, where the network has it, "paf" (h, w, 2L)
-MAX_MAP_PIXELS = 32_000_000  # 57 maps of that size take 7 GB
+Tensors = Mapping[str, Any]  # maps as `Outputs`, but a framework's own, in its layout, where they were made
 _FIELDS = ("heat", "paf")
-_CUBIC = -0.75  # OpenCV's cubic kernel
+
+
+@runtime_checkable
+class DeviceNet(Net, Protocol):
+    """A network that also merges and decodes where it runs, for the decoder "device": PyTorch's and Keras' do."""
+
+    def tensors(self, images: np.ndarray) -> Tensors:
+        """The maps of a batch that `__call__` has, not copied to the host."""
+
+    def merge(
+        self, plain: Sequence[Tensors], flipped: Sequence[Tensors], views: Sequence[View], skeleton: Skeleton
+    ) -> Tensors:
+        """The mean of an image's maps at the resolution "stride"; see `shared.merging.merge`."""
+
+    def candidates(self, maps: Sequence[Tensors], skeleton: Skeleton, spec: FastSpec) -> list[Candidates]:
+        """Peaks and pairs of images whose maps have one size, on the host."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image of `size` (height, width) px as a network's inputs: one a scale, and as many mirrored ones or none."""
+
+    fitted: Sequence[Fitted]
+    mirrored: Sequence[Fitted]
+    size: tuple[int, int]
 
 
 class BottomUp:
@@ -29,13 +53,13 @@ class BottomUp:
 
     `decoder` names the rules (`shared.codec.spec.DECODERS`) and brings its geometry, which `fit` replaces.  The
     image is brought to `height` px times each of `scales`; with `flip` the mirrored image is averaged in.
-    `seconds` adds up the time spent in "network" (with resizing and merging) and "decode".
+    Its three steps may be taken one by one: `prepare` and `finish` in any thread, `forward` in one.
     """
 
     def __init__(
         self,
         net: Net,
-        decoder: str = "reference",
+        decoder: str = "fast",
         fit: str | None = None,
         height: int = 368,
         scales: Sequence[float] = (1.0,),
@@ -48,29 +72,65 @@ class BottomUp:
         self.height = height
         self.scales = tuple(scales)
         self.flip = flip
-        self.seconds = {"network": 0.0, "decode": 0.0}
         _check(height, self.scales)
+        if self.spec.core == "device" and not isinstance(net, DeviceNet):
+            raise UserError(
+                f"--decoder {decoder}: {net.runtime} only gives maps to the host; choose --decoder fast, which has the "
+                "same answer, or --framework torch or keras"
+            )
 
     def __call__(self, image: np.ndarray) -> list[Pose]:
-        start = time.perf_counter()
-        maps = self.maps(image)
-        middle = time.perf_counter()
-        poses = decoders.run(maps, self.skeleton, self.spec)
-        self.seconds["network"] += middle - start
-        self.seconds["decode"] += time.perf_counter() - middle
-        return poses
+        prepared = self.prepare(image)
+        return self.finish(prepared, *self.forward([prepared]))
+
+    def prepare(self, image: np.ndarray) -> Prepared:
+        """The image resized, padded and normalised."""
+        arguments = (image, self.height, self.scales, self.fit, self.net.info.preprocess)
+        mirrored = geometry.apply(*arguments, mirror=True) if self.flip else []
+        return Prepared(geometry.apply(*arguments), mirrored, image.shape[:2])
+
+    def input_sizes(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """(height, width) of the inputs of an image of `size`, one a scale; images with equal ones share batches."""
+        return geometry.input_sizes(size, self.height, self.scales, self.fit)
+
+    def forward(self, images: Sequence[Prepared]) -> Sequence[list[Outputs] | Candidates]:
+        """What `finish` needs of each image: the network's maps of every input, or the candidates found in them.
+
+        Inputs of one size share a batch, and so do maps that are decoded where they are.
+        """
+        if self.spec.core == "device" and self.skeleton.limbs:
+            return self._candidates(images)
+        return _outputs(self.net, images)
+
+    def finish(self, prepared: Prepared, outputs: Sequence[Outputs] | Candidates) -> list[Pose]:
+        """People from what `forward` gave for the image."""
+        if isinstance(outputs, Candidates):
+            assert isinstance(self.spec, FastSpec)
+            return fast.poses(outputs, self.skeleton, self.spec, *grid(prepared.fitted, self.spec.resolution))
+        return decoders.run(self._merged(prepared, outputs), self.skeleton, self.spec)
 
     def maps(self, image: np.ndarray) -> Maps:
         """The merged maps that the decoder reads."""
-        preprocess = self.net.info.preprocess
-        fitted = geometry.apply(image, self.height, self.scales, self.fit, preprocess)
-        inputs = [f.input for f in fitted]
-        if self.flip:
-            mirrored = geometry.apply(image, self.height, self.scales, self.fit, preprocess, mirror=True)
-            inputs += [f.input for f in mirrored]
-        outputs = run(self.net, inputs)
-        plain, flipped = outputs[: len(fitted)], outputs[len(fitted) :]
-        return merge(fitted, plain, flipped, image.shape[:2], self.spec.resolution, self.skeleton)
+        prepared = self.prepare(image)
+        return self._merged(prepared, *_outputs(self.net, [prepared]))
+
+    def _candidates(self, images: Sequence[Prepared]) -> list[Candidates]:
+        assert isinstance(self.net, DeviceNet)
+        assert isinstance(self.spec, FastSpec)
+        merged = []
+        for image, maps in zip(images, _outputs(self.net.tensors, images), strict=True):
+            sizes = [(-(-f.input.shape[0] // STRIDE), -(-f.input.shape[1] // STRIDE)) for f in image.fitted]
+            n, how = len(sizes), views(image.fitted, sizes, self.flip)
+            merged.append(self.net.merge(maps[:n], maps[n:], how, self.skeleton))
+        candidates: dict[int, Candidates] = {}
+        for batch in _alike([tuple(maps["heat"].shape) for maps in merged]):
+            found = self.net.candidates([merged[i] for i in batch], self.skeleton, self.spec)
+            candidates.update(zip(batch, found, strict=True))
+        return [candidates[i] for i in range(len(images))]
+
+    def _merged(self, prepared: Prepared, outputs: Sequence[Outputs]) -> Maps:
+        n = len(prepared.fitted)
+        return merge(prepared.fitted, outputs[:n], outputs[n:], prepared.size, self.spec.resolution, self.skeleton)
 
     def describe(self) -> dict[str, object]:
         """Everything here that changes a result, for the protocol."""
@@ -83,121 +143,29 @@ class BottomUp:
         }
 
 
-def run(net: Net, inputs: Sequence[np.ndarray]) -> list[Outputs]:
+def run(net: Callable[[np.ndarray], Tensors], inputs: Sequence[np.ndarray]) -> list[Tensors]:
     """The final maps of every input (h, w, 3); inputs of one size share a batch."""
-    outputs: list[Outputs] = [{}] * len(inputs)
-    sizes: dict[tuple[int, ...], list[int]] = {}
-    for i, array in enumerate(inputs):
-        sizes.setdefault(array.shape, []).append(i)
-    for indices in sizes.values():
-        maps = net(np.stack([inputs[i] for i in indices]))
-        for position, i in enumerate(indices):
+    outputs: list[Tensors] = [{}] * len(inputs)
+    for batch in _alike([array.shape for array in inputs]):
+        maps = net(np.stack([inputs[i] for i in batch]))
+        for position, i in enumerate(batch):
             outputs[i] = {name: maps[name][position] for name in _FIELDS if name in maps}
     return outputs
 
 
-def merge(
-    fitted: Sequence[Fitted],
-    plain: Sequence[Outputs],
-    flipped: Sequence[Outputs],
-    size: tuple[int, int],
-    resolution: str,
-    skeleton: Skeleton,
-) -> Maps:
-    """The mean of the maps of all scales, and of their mirrored copies if there are, at the decoder's resolution.
-
-    `size` is the image's.  "image" and "network" enlarge each map 8 times, cut the padding off and bring it to the
-    size of the image or of the largest scale (OpenPose itself keeps the padding, in which nobody is found); "stride"
-    brings each map to the cells of the largest scale.  All with OpenCV's cubic kernel.
-    """
-    sources = [(f, maps, False) for f, maps in zip(fitted, plain, strict=True)]
-    largest, largest_maps, _ = max(sources, key=lambda source: source[0].content)
-    sources += [(f, maps, True) for f, maps in zip(fitted if flipped else (), flipped, strict=True)]
-    target = {"image": size, "network": largest.content, "stride": largest_maps["heat"].shape[:2]}[resolution]
-    if target[0] * target[1] > MAX_MAP_PIXELS:
-        raise UserError(
-            f"an image of {size[1]}x{size[0]} px: this decoder's maps are as large, expected at most "
-            f"{MAX_MAP_PIXELS // 1_000_000} megapixels; make it smaller or choose reference-openpose"
-        )
-    merged = {"paf": np.zeros((*target, 0), np.float32)}
-    for name, array in plain[0].items():
-        total = np.zeros((array.shape[-1], *target), np.float32)  # (C, h, w): channels are worked on one by one
-        order, sign = _mirrored_channels(name, skeleton)
-        for f, maps, mirrored in sources:
-            if resolution == "stride":
-                view = _cells_view(f, largest, maps[name].shape[:2], target, mirrored)
-            else:
-                view = partial(_pixels_view, f, target, mirrored)
-            for c, out in enumerate(total):
-                channel = view(np.ascontiguousarray(maps[name][..., order[c] if mirrored else c]))
-                out += sign[c] * channel if mirrored else channel
-        total /= len(sources)
-        merged[name] = np.moveaxis(total, 0, -1)
-    return Maps(merged["heat"], merged["paf"], *_to_image(largest, resolution), STRIDE if resolution == "stride" else 1)
+def _outputs(net: Callable[[np.ndarray], Tensors], images: Sequence[Prepared]) -> list[list[Tensors]]:
+    """The network's maps of every input of each image."""
+    inputs = [[f.input for f in (*image.fitted, *image.mirrored)] for image in images]
+    outputs = iter(run(net, [array for arrays in inputs for array in arrays]))
+    return [list(islice(outputs, len(arrays))) for arrays in inputs]
 
 
-def _mirrored_channels(name: str, skeleton: Skeleton) -> tuple[Sequence[int], np.ndarray]:
-    """For each channel, the channel of a mirrored image's map that holds it, and its sign there."""
-    if name == "heat":
-        return skeleton.heat_flip, np.ones(skeleton.n_heat, np.float32)
-    return skeleton.paf_flip, skeleton.paf_sign
-
-
-def _pixels_view(fitted: Fitted, size: tuple[int, int], mirrored: bool, channel: np.ndarray) -> np.ndarray:
-    """A map (h, w) enlarged to px of the network's input, without padding, turned back, then brought to `size`."""
-    if channel.shape == tuple(side / STRIDE for side in fitted.input.shape[:2]):
-        channel = channel[: fitted.padded[0] // STRIDE, : fitted.padded[1] // STRIDE]
-        enlarged = _resize(channel, (channel.shape[0] * STRIDE, channel.shape[1] * STRIDE))
-        top, left = fitted.origin
-        content = enlarged[top : top + fitted.content[0], left : left + fitted.content[1]]
-    else:  # an input of broken cells: the whole map stands for the whole image (kevinlin's method 0)
-        content = _resize(channel, fitted.content)
-    return _resize(content[:, ::-1] if mirrored else content, size)
-
-
-def _resize(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if array.shape == tuple(size):
-        return array
-    return cv2.resize(np.ascontiguousarray(array), (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
-
-
-def _cells_view(
-    fitted: Fitted, largest: Fitted, shape: tuple[int, int], size: tuple[int, int], mirrored: bool
-) -> Callable[[np.ndarray], np.ndarray]:
-    """What reads a map of that shape at the `size` cells of the largest scale, turned back if it is mirrored."""
-    weights = []
-    for axis in (0, 1):
-        pixels = STRIDE * np.arange(size[axis]) + (STRIDE - 1) / 2 - largest.origin[axis]
-        ratio = fitted.content[axis] / largest.content[axis]
-        pixels = (pixels + 0.5) * ratio - 0.5
-        if mirrored and axis == 1:
-            pixels = fitted.content[1] - 1 - pixels
-        weights.append(_cubic((pixels + fitted.origin[axis] - (STRIDE - 1) / 2) / STRIDE, shape[axis]))
-    rows, columns = weights
-    return lambda channel: rows @ channel @ columns.T
-
-
-def _cubic(positions: np.ndarray, n: int) -> np.ndarray:
-    """(len(positions), n) float32 weights that read n values at fractional positions; the ends are repeated."""
-    first = np.floor(positions)
-    weights = np.zeros((len(positions), n), np.float32)
-    for tap in (-1, 0, 1, 2):
-        x = np.abs(positions - first - tap)
-        near = ((_CUBIC + 2) * x - (_CUBIC + 3)) * x * x + 1
-        far = ((_CUBIC * x - 5 * _CUBIC) * x + 8 * _CUBIC) * x - 4 * _CUBIC
-        index = np.clip(first.astype(int) + tap, 0, n - 1)
-        weights[np.arange(len(positions)), index] += np.where(x <= 1, near, far)
-    return weights
-
-
-def _to_image(fitted: Fitted, resolution: str) -> tuple[tuple[float, float], tuple[float, float]]:
-    """`to_image` and `shift` of the merged maps."""
-    (x, y), (shift_x, shift_y), (top, left) = fitted.to_image, fitted.shift, fitted.origin
-    if resolution == "image":
-        return (1.0, 1.0), (0.0, 0.0)
-    if resolution == "network":  # the padding was cut off
-        return (x, y), (shift_x + left * x, shift_y + top * y)
-    return (x, y), (shift_x, shift_y)
+def _alike(keys: Sequence[Hashable]) -> list[list[int]]:
+    """The numbers of equal keys, together."""
+    found: dict[Hashable, list[int]] = {}
+    for i, key in enumerate(keys):
+        found.setdefault(key, []).append(i)
+    return list(found.values())
 
 
 def _check(height: int, scales: Sequence[float]) -> None:

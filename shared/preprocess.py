@@ -18,9 +18,20 @@ class Preprocess:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """An RGB image (..., H, W, 3), uint8 or float in 0..255, as the network's (..., H, W, 3) float32 input."""
+        if image.dtype == np.uint8:
+            out = np.empty(image.shape, np.float32)
+            self.into(image.reshape(-1, *image.shape[-2:]), out.reshape(-1, *image.shape[-2:]))
+            return out
         x = image[..., ::-1] if self.order == "bgr" else image
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         return (x.astype(np.float32) * np.float32(self.scale) - mean) / std
+
+    def into(self, image: np.ndarray, out: np.ndarray) -> None:
+        """Write the input for an image (H, W, 3) uint8 into `out` (H, W, 3) float32, one look-up for each value."""
+        import cv2
+
+        table = self(np.arange(256, dtype=np.float32)[None, :, None].repeat(3, axis=2))
+        cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if self.order == "bgr" else image, table, out)
 
     def value(self, colour: float) -> np.ndarray:
         """(3,) What a grey of that brightness (0..255) becomes, channel by channel in the network's order."""

@@ -199,6 +199,7 @@ _CHOICES: dict[str, Collection[str]] = {
     "augment.interpolation": ("cubic", "linear"),
     "augment.mask": ("cubic", "area"),
     "augment.outside": ("keep", "drop"),
+    "augment.decode": ("full", "reduced"),
 }
 _LEAST = {
     "batch": 1,
@@ -271,5 +272,15 @@ def ema_decay(recipe: Recipe, step: int) -> float:
     return min(recipe.ema, (1 + step) / (10 + step))
 
 
+# Values that came after the first checkpoints; these lack them and are of the defaults.
+_LATER = ("augment.decode",)
+
+
 def to_dict(recipe: Recipe) -> dict[str, Any]:
-    return asdict(recipe)
+    """Its values, for logs and checkpoints; those of `_LATER` are left out where they are the defaults."""
+    found = asdict(recipe)
+    for name in _LATER:
+        part, key = name.split(".")
+        if attrgetter(name)(recipe) == attrgetter(name)(Recipe()):
+            del found[part][key]
+    return found

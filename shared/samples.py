@@ -9,7 +9,7 @@ import numpy as np
 from shared import augment
 from shared.arch import catalogue
 from shared.augment import Affine
-from shared.codec.targets import encode
+from shared.codec.targets import encode_batch
 from shared.data import rules
 from shared.data.source import Raw, Source
 from shared.errors import UserError
@@ -18,18 +18,24 @@ from shared.skeleton import COCO17, skeleton
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """image (H, W, 3) uint8 RGB, heat (h, w, K + 1), paf (h, w, 2L), mask (h, w, 1), float32.
+class Crop:
+    """A sample before its targets are drawn: image (H, W, 3) uint8 RGB, mask (h, w, 1) float32.
 
-    The mask is 1 where the loss counts.  `points` (P, K, 3) are the people that were drawn, in px of the crop.
+    The mask is 1 where the loss counts.  `points` (P, K, 3) are the people of the network's skeleton, px of the crop.
     """
 
     image: np.ndarray
-    heat: np.ndarray
-    paf: np.ndarray
     mask: np.ndarray
     points: np.ndarray
     name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Sample(Crop):
+    """A crop with its targets: heat (h, w, K + 1), paf (h, w, 2L), float32."""
+
+    heat: np.ndarray
+    paf: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,38 +81,55 @@ class Pipeline:
     def batch(self, positions: range) -> Batch:
         """The samples at these positions of the endless sequence: each epoch is a shuffle of the source."""
         skipped: list[str] = []
-        return self._stack([self._readable(position, skipped) for position in positions], skipped)
+        return self._batch([self._readable(position, skipped) for position in positions], skipped)
 
     def sample(self, epoch: int, index: int) -> Sample:
         """Sample number `index` of an epoch, augmented.  Raises `UserError` if its image cannot be read."""
+        return self._sample(self._crop(epoch, index))
+
+    def plain(self, index: int) -> Sample:
+        """Sample `index` of the source without anything random, for the validation loss."""
+        return self._sample(self._plain_crop(index))
+
+    def plain_batch(self, indices: range) -> Batch:
+        """A batch of `plain` samples."""
+        return self._batch([self._plain_crop(i) for i in indices], [])
+
+    def _crop(self, epoch: int, index: int) -> Crop:
         seed = self.recipe.seed
         raw = self.source[int(_order(seed, epoch, len(self.source))[index])]
         rng = np.random.Generator(np.random.Philox(key=[seed * 1_000_003 + epoch, index + 1]))
         spec = self.recipe.augment
-        affine = augment.draw(rng, raw.image.shape[:2], raw.boxes, raw.main, spec)
-        return self._finish(raw, affine, augment.colour(rng, augment.warp_image(raw.image, affine, spec), spec))
+        affine = augment.draw(rng, raw.size, raw.boxes, raw.main, spec)
+        return self._finish(raw, affine, augment.colour(rng, self._warped(raw, affine), spec))
 
-    def plain(self, index: int) -> Sample:
-        """Sample `index` of the source without anything random, for the validation loss."""
+    def _plain_crop(self, index: int) -> Crop:
         raw = self.source[index]
-        affine = augment.plain(raw.image.shape[:2], raw.boxes, raw.main, self.recipe.augment)
-        return self._finish(raw, affine, augment.warp_image(raw.image, affine, self.recipe.augment))
+        affine = augment.plain(raw.size, raw.boxes, raw.main, self.recipe.augment)
+        return self._finish(raw, affine, self._warped(raw, affine))
 
-    def plain_batch(self, indices: range) -> Batch:
-        """A batch of `plain` samples."""
-        return self._stack([self.plain(i) for i in indices], [])
+    def _warped(self, raw: Raw, affine: Affine) -> np.ndarray:
+        image, reduction = raw.reduced(augment.most_reduced(affine, self.recipe.augment))
+        return augment.warp_image(image, affine, self.recipe.augment, reduction)
 
-    def _stack(self, samples: list[Sample], skipped: list[str]) -> Batch:
-        images = self.recipe.preprocess(np.stack([s.image for s in samples]))
-        heat, paf, mask = (np.stack([getattr(s, name) for s in samples]) for name in ("heat", "paf", "mask"))
-        return Batch(images, heat, paf, mask, tuple(s.name for s in samples), tuple(skipped))
+    def _finish(self, raw: Raw, affine: Affine, image: np.ndarray) -> Crop:
+        mask = augment.warp_mask(raw.mask, affine, self.recipe.augment, self.recipe.targets.stride)
+        return Crop(image, mask, self._points(raw, affine), raw.name)
 
-    def _finish(self, raw: Raw, affine: Affine, image: np.ndarray) -> Sample:
-        spec, targets = self.recipe.augment, self.recipe.targets
-        points = self._points(raw, affine)
-        cells = (spec.crop // targets.stride,) * 2
-        heat, paf = encode(points, self.skeleton, cells, targets)
-        return Sample(image, heat, paf, augment.warp_mask(raw.mask, affine, spec, targets.stride), points, raw.name)
+    def _targets(self, crops: list[Crop]) -> tuple[np.ndarray, np.ndarray]:
+        cells = (self.recipe.augment.crop // self.recipe.targets.stride,) * 2
+        return encode_batch([crop.points for crop in crops], self.skeleton, cells, self.recipe.targets)
+
+    def _sample(self, crop: Crop) -> Sample:
+        heat, paf = self._targets([crop])
+        return Sample(crop.image, crop.mask, crop.points, crop.name, heat[0], paf[0])
+
+    def _batch(self, crops: list[Crop], skipped: list[str]) -> Batch:
+        images = np.empty((len(crops), *crops[0].image.shape), np.float32)
+        for crop, place in zip(crops, images, strict=True):
+            self.recipe.preprocess.into(crop.image, place)
+        mask = np.stack([crop.mask for crop in crops])
+        return Batch(images, *self._targets(crops), mask, tuple(crop.name for crop in crops), tuple(skipped))
 
     def _points(self, raw: Raw, affine: Affine) -> np.ndarray:
         """(P, K, 3) of the network's skeleton in px of the crop."""
@@ -114,12 +137,12 @@ class Pipeline:
         shifted = raw.points.astype(np.float32)
         if spec.joint_shift:
             shifted[..., :2] += spec.joint_shift
-            inside = ((shifted[..., :2] >= 0) & (shifted[..., :2] < raw.image.shape[1::-1])).all(axis=-1)
+            inside = ((shifted[..., :2] >= 0) & (shifted[..., :2] < raw.size[::-1])).all(axis=-1)
             shifted[~inside] = 0
         points = self.skeleton.convert_from(self.source.skeleton, shifted)
         if self.source.skeleton == COCO17 and "neck" in self.skeleton.keypoints:
             rule = rules.NECK[self.recipe.neck]
-            points[:, self.skeleton.index("neck")] = rules.neck(shifted, rule, raw.image.shape[:2])
+            points[:, self.skeleton.index("neck")] = rules.neck(shifted, rule, raw.size)
         points = affine.points(points)
         if affine.mirrored:
             points = points[:, list(self.skeleton.flip)]
@@ -128,13 +151,13 @@ class Pipeline:
             points[~inside] = 0
         return points
 
-    def _readable(self, position: int, skipped: list[str]) -> Sample:
+    def _readable(self, position: int, skipped: list[str]) -> Crop:
         """The sample at a position, or the next one that can be read; what cannot is named in `skipped`."""
         epoch, index = divmod(position, len(self.source))
         tries = min(len(self.source), _MOST_IN_A_ROW)
         for further in range(tries):
             try:
-                return self.sample(epoch, (index + further) % len(self.source))
+                return self._crop(epoch, (index + further) % len(self.source))
             except UserError as error:
                 skipped.append(str(error))
         raise UserError(f"{tries} samples in a row cannot be read, the last: {skipped[-1]}")

@@ -1,7 +1,7 @@
 """Skeletons: named keypoints and directed limbs; flips and conversions follow from the names."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -13,6 +13,11 @@ MEANS = {
     "mid_hip": ("left_hip", "right_hip"),
     "chest": ("thorax", "pelvis"),
 }
+
+
+@cache
+def _sources(skeleton: "Skeleton", other: "Skeleton") -> tuple[tuple[int, ...], ...]:
+    return skeleton.sources(other)
 
 
 def _mirror_name(name: str) -> str:
@@ -104,8 +109,12 @@ class Skeleton:
         where all of its sources are (third column > 0); everything unknown is (0, 0, 0).
         """
         out = np.zeros((*points.shape[:-2], self.n_keypoints, 3), np.float32)
-        for k, source in enumerate(self.sources(other)):
-            if source:
+        sources = _sources(self, other)
+        same = [k for k, source in enumerate(sources) if len(source) == 1]
+        parts = points[..., [sources[k][0] for k in same], :]
+        out[..., same, :] = np.where(parts[..., 2:] > 0, parts, 0)
+        for k, source in enumerate(sources):
+            if len(source) > 1:
                 parts = points[..., list(source), :]
                 known = np.asarray((parts[..., 2] > 0).all(axis=-1))
                 out[..., k, :2] = np.where(known[..., None], parts[..., :2].mean(axis=-2), 0)

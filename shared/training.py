@@ -37,7 +37,7 @@ def command_of(framework: str) -> Command:
 
 
 def _parser(framework: str) -> argparse.ArgumentParser:
-    from shared.data import sources
+    from shared.data.arguments import add_arguments
 
     title = {"torch": "PyTorch", "keras": "Keras"}[framework]
     p = argparse.ArgumentParser(description=f"Train OpenPose in {title}, on COCO or on the built-in benchmark.")
@@ -47,7 +47,7 @@ def _parser(framework: str) -> argparse.ArgumentParser:
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     p.add_argument("--init", type=Path, help="start from a weight file, or from a VGG-19 of torchvision or Keras")
     data = p.add_argument_group("data")
-    sources.add_arguments(data)
+    add_arguments(data)
     data.add_argument("--val-annotations", type=Path, help="person_keypoints_*.json to validate on")
     data.add_argument("--val-images", type=Path, help="folder of its images")
     data.add_argument("--validate-on", type=int, default=100, metavar="N", help="images of a validation (0: none)")

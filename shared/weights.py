@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,18 +70,32 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], info: ModelInfo) -> None
         temporary.write_bytes(save(ordered, metadata=metadata))
 
 
-def read(path: Path) -> tuple[Arrays, ModelInfo]:
-    """Read a weight file and check every array against the architecture that the file names."""
+def read(path: Path, stages: int | None = None) -> tuple[Arrays, ModelInfo]:
+    """Read a weight file and check every array against the architecture that the file names.
+
+    With `stages` only the weights of the network's first stages are loaded (`catalogue.cut`); names and shapes of all
+    are checked.
+    """
     existing(path, "a weight file")
     try:
         with safe_open(str(path), "np") as file:
             metadata = file.metadata() or {}
             info = _info(metadata, path)
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            if shapes != info.spec.tensors():
+                raise catalogue.mismatch(info.spec, shapes, str(path))
+            info = replace(info, spec=catalogue.cut(info.spec, stages))
+            found = {name: file.get_tensor(name) for name in info.spec.tensors()}
     except SafetensorError as error:
         raise WeightError(f"{path}: not a whole safetensors file ({error}); convert or download it again") from None
     check(found, info.spec, str(path))
-    return {name: found[name] for name in info.spec.tensors()}, info
+    return found, info
+
+
+def first_stages(arrays: Arrays, info: ModelInfo, stages: int | None) -> tuple[Arrays, ModelInfo]:
+    """The weights of the same network stopped after its first stages; None: all."""
+    info = replace(info, spec=catalogue.cut(info.spec, stages))
+    return {name: arrays[name] for name in info.spec.tensors()}, info
 
 
 def _info(metadata: Mapping[str, str], path: Path) -> ModelInfo:

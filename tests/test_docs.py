@@ -58,8 +58,9 @@ def test_the_published_ap_is_of_the_protocol_and_the_weights_of_today(path):
     _, info = weights.read(weights.SHIPPED)
     benchmark = data.builtin()
     subset, records = data.subset(benchmark, None, None)
-    predictor = BottomUp(SimpleNamespace(info=info)).describe()
-    record = protocol.protocol(benchmark.identity, subset, [r.id for r in records], predictor, cli._model(info))
+    net = SimpleNamespace(info=info, precision="float32")
+    predictor = BottomUp(net).describe()
+    record = protocol.protocol(benchmark.identity, subset, [r.id for r in records], predictor, cli._model(net))
     text = (ROOT / path).read_text()
 
     assert protocol.digest(record)[:12] in text

@@ -26,8 +26,11 @@ MAY_NOT_IMPORT = {
 # Gradients and several processes are beyond keras.ops; see docs/decisions/0006-training.md.
 TENSORFLOW = {"keras_impl/ranks.py", "keras_impl/training.py"}
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-# PyTorch registers its layers when a network is made, Keras when it is called.
-NOT_MIRRORED = {"layers.py": {"add_rows"}, "weights.py": {"set_native", "canonical", "variables", "to_torch"}}
+# PyTorch registers its layers when a network is made, Keras when it is called; TensorFlow arranges constants by itself.
+NOT_MIRRORED = {
+    "layers.py": {"add_rows", "PackedConv"},
+    "weights.py": {"set_native", "canonical", "variables", "to_torch"},
+}
 LAUNCHERS = sorted(path for path in FILES if "if not __package__:" in path.read_text())
 SHIM = """
 if not __package__:  # started as a file: use the root of the repository, as `python -m {module}` would

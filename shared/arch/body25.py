@@ -8,23 +8,35 @@ from dataclasses import dataclass
 
 from shared import skeleton
 from shared.arch.rows import Conv, Row, scaled, tensors, vgg
+from shared.errors import UserError
 
-STAGES = (("paf", 0), ("paf", 1), ("paf", 2), ("paf", 3), ("heat", 0), ("heat", 1))
+_STAGES = (("paf", 0), ("paf", 1), ("paf", 2), ("paf", 3), ("heat", 0), ("heat", 1))
 _BRANCH = {"paf": "L2", "heat": "L1"}
 BLOCKS = range(1, 6)
 
 
 @dataclass(frozen=True)
 class Body25Spec:
-    """`width` scales every hidden layer, 1 being the published one.  The number of stages is fixed: 4 + 2."""
+    """`width` scales every hidden layer, 1 being the published one.  Of the 4 + 2 stages the last may be left out."""
 
     name: str = "body25"
     skeleton: str = "body25"
     width: float = 1.0
+    stages: int = 6
 
     family = "body25"
     stride = 8
-    stages = 6
+
+    def __post_init__(self) -> None:
+        if self.stages not in (5, 6):
+            raise UserError(
+                f"model {self.name}: {self.stages} stages; expected 5 or 6, since the first four give no heatmaps"
+            )
+
+    @property
+    def sequence(self) -> tuple[tuple[str, int], ...]:
+        """Field and number of every stage, in the order of the forward pass."""
+        return _STAGES[: self.stages]
 
     @property
     def channels(self) -> dict[str, int]:
@@ -75,11 +87,11 @@ class Body25Spec:
 
     def stage_outputs(self) -> dict[str, str]:
         """Layer name -> field, for the output of every stage, in the order of the forward pass."""
-        return {self.head(field, stage)[-1].name: field for field, stage in STAGES}
+        return {self.head(field, stage)[-1].name: field for field, stage in self.sequence}
 
     def rows(self) -> list[Row]:
         rows: list[Row] = self.trunk()
-        for field, stage in STAGES:
+        for field, stage in self.sequence:
             rows += [row for block in BLOCKS for row in self.block(field, stage, block)]
             rows += self.head(field, stage)
         return rows

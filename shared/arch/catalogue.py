@@ -75,6 +75,17 @@ def without_norms(spec: Any) -> Any:
     return replace(spec, norm=False) if getattr(spec, "norm", False) else spec
 
 
+def cut(spec: Any, stages: int | None) -> Any:
+    """The spec of the same network stopped after its first `stages` stages; None: as it is."""
+    if stages is None or stages == spec.stages:
+        return spec
+    if not 1 <= stages < spec.stages:
+        raise UserError(f"--stages {stages}: {spec.name} has {spec.stages} here; expected 1 to {spec.stages}")
+    if "stages" not in asdict(spec):
+        raise UserError(f"--stages {stages}: {spec.name} always runs its {spec.stages}; leave it out")
+    return replace(spec, stages=stages)
+
+
 def to_dict(spec: Any) -> dict[str, Any]:
     return asdict(spec)
 
@@ -124,7 +135,7 @@ def _variants(base: Any, shapes: Mapping[str, tuple[int, ...]]) -> list[Any]:
     changes: dict[str, Any] = {}
     if "width" in fields and "conv1_1.weight" in shapes:
         changes["width"] = shapes["conv1_1.weight"][0] / 64
-    if "stages" in fields:
+    if "stages" in fields and base.family != "body25":  # whose files always have all six
         stages = [int(m[1]) for key in shapes if (m := re.match(r"Mconv1_stage(\d+)", key))]
         changes["stages"] = max(stages, default=1)
     if "norm" in fields:

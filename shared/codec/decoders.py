@@ -1,19 +1,20 @@
 """Every way to carry out a decoder's rules, and decoding by name."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from shared.codec import reference
-from shared.codec.spec import STRIDE, DecodeSpec, Maps, decoder
+from shared.codec import fast, reference
+from shared.codec.spec import STRIDE, DecoderSpec, Maps, decoder
 from shared.person import Pose
 from shared.skeleton import Skeleton
 
-Core = Callable[[Maps, Skeleton, DecodeSpec], list[Pose]]
-CORES: dict[str, Core] = {"reference": reference.decode}
+Core = Callable[[Maps, Skeleton, Any], list[Pose]]
+CORES: dict[str, Core] = {"fast": fast.decode, "device": fast.decode, "reference": reference.decode}
 
 
-def run(maps: Maps, skeleton: Skeleton, spec: DecodeSpec) -> list[Pose]:
+def run(maps: Maps, skeleton: Skeleton, spec: DecoderSpec) -> list[Pose]:
     """People from maps at the resolution that `spec` asks for; their keypoints in image pixels."""
     return CORES[spec.core](maps, skeleton, spec)
 

@@ -17,7 +17,7 @@ def decode(maps: Maps, skeleton: Skeleton, spec: DecodeSpec) -> list[Pose]:
     A network without PAFs (hand, face) sees one person: the maximum of each heatmap, as OpenPose does.
     """
     if not skeleton.limbs:
-        return [_single(maps, skeleton, spec)]
+        return [single(maps, skeleton, spec.offset)]
     found = [peaks.find(np.ascontiguousarray(maps.heat[..., k]), spec) for k in range(skeleton.n_keypoints)]
     firsts = np.cumsum([0, *map(len, found)]).tolist()
     candidates = np.concatenate(found)  # (n, 3)
@@ -59,21 +59,22 @@ def _pose(row: Row, candidates: np.ndarray, maps: Maps, skeleton: Skeleton, spec
     slots = np.array(row.slots)
     has = slots != EMPTY
     keypoints = np.zeros((skeleton.n_keypoints, 3), np.float32)
-    keypoints[has] = _exported(candidates[slots[has]], maps, spec)
+    keypoints[has] = _exported(candidates[slots[has]], maps, spec.offset)
     return Pose(keypoints, float(score))
 
 
-def _single(maps: Maps, skeleton: Skeleton, spec: DecodeSpec) -> Pose:
+def single(maps: Maps, skeleton: Skeleton, offset: float = 0.0) -> Pose:
+    """One person: the maximum of each heatmap, and `offset` px of the image added."""
     flat = maps.heat[..., : skeleton.n_keypoints].reshape(-1, skeleton.n_keypoints)
     best = flat.argmax(axis=0)
     rows, columns = np.unravel_index(best, maps.heat.shape[:2])
     centre = (maps.cell - 1) / 2
     scores = flat[best, np.arange(skeleton.n_keypoints)]
     points = np.column_stack([maps.cell * columns + centre, maps.cell * rows + centre, scores])
-    return Pose(_exported(points, maps, spec).astype(np.float32), float(scores.mean()))
+    return Pose(_exported(points, maps, offset).astype(np.float32), float(scores.mean()))
 
 
-def _exported(points: np.ndarray, maps: Maps, spec: DecodeSpec) -> np.ndarray:
+def _exported(points: np.ndarray, maps: Maps, offset: float) -> np.ndarray:
     """Points (n, 3) of the decoder's map as the profile publishes them: image pixels and its offset."""
-    places = points[:, :2] * maps.to_image + np.array(maps.shift) + spec.offset
+    places = points[:, :2] * maps.to_image + np.array(maps.shift) + offset
     return np.column_stack([places, points[:, 2]])

@@ -1,5 +1,6 @@
 """How the published implementations turn maps into people, as named values."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,12 +27,66 @@ class Maps:
 
 
 @dataclass(frozen=True)
-class DecodeSpec:
-    """One decoder's rules.  Lengths are px of the map that `resolution` asks for.
+class DecoderSpec:
+    """What every decoder says of itself: the geometry that it brings, and the maps that it reads.
 
-    `core`: what carries the rules out, a name of `shared.codec.decoders.CORES`.
+    `core`: what carries its rules out, a name of `shared.codec.decoders.CORES`.
     `resolution`: "image" (maps brought to the original image), "network" (8 times the network's maps) or "stride"
-    (the maps as they are; tensorboy).
+    (the maps as they are).
+    """
+
+    name: str
+    fit: str
+    core: str = "reference"
+    resolution: str = "image"
+
+
+@dataclass(frozen=True)
+class FastSpec(DecoderSpec):
+    """The rules of our own decoder.  Each can be switched off; docs/benchmarks.md says what each is worth.
+
+    `peak_threshold`: a cell's least value to be a peak.
+    `refine`: "gaussian" takes peaks to the vertex of the parabola through the logarithms around them, which inverts a
+    Gaussian; None leaves them at their cells.  `sigma`: of the drawn Gaussian, px of the network's input.
+    `samples` points of a limb are read between cells; more than `limb_fraction` of them must exceed `paf_threshold`.
+    `strength`: a limb's score is its field's mean times both peaks' heights to this power, so that noise loses.
+    `join`: pieces of a person that no limb connects are united where their places make one body likely; the logarithm
+    of the odds to exceed (see `shared.codec.fast_kernels.join`), None for never.  `join_height`: a single peak needs
+    this height to be united; two single peaks need `keep`.
+    `min_keypoints` of a person, and `keep`: the sum of its n peaks must reach `keep` times the square root of n: one
+    peak must be high, many may be low.
+    `score`: people are ranked by the "sum" of their peaks and limbs, or by its "mean" over the peaks.
+    """
+
+    core: str = "fast"
+    resolution: str = "stride"
+    peak_threshold: float = 0.05
+    refine: str | None = "gaussian"
+    sigma: float = 7.0
+    samples: int = 10
+    limb_fraction: float = 0.7
+    paf_threshold: float = 0.03
+    strength: float = 0.5
+    join: float | None = 0.0
+    join_height: float = 0.3
+    min_keypoints: int = 1
+    keep: float = 0.7
+    score: str = "sum"
+
+    @property
+    def curvature(self) -> float:
+        """Of the logarithm of a drawn peak, per cell^2."""
+        return (STRIDE / self.sigma) ** 2
+
+    @property
+    def misses(self) -> int:
+        """How many of a limb's samples may fail."""
+        return math.ceil((1 - self.limb_fraction) * self.samples - 1e-9) - 1
+
+
+@dataclass(frozen=True)
+class DecodeSpec(DecoderSpec):
+    """The rules of the published decoders.  Lengths are px of the map that `resolution` asks for.
 
     Peaks.  `smooth`: sigma of a Gaussian over the heatmap before peaks are sought; scores are read from the map
     itself.
@@ -67,10 +122,6 @@ class DecodeSpec:
     `offset`: added to exported coordinates, px of the image.
     """
 
-    name: str
-    fit: str
-    core: str = "reference"
-    resolution: str = "image"
     smooth: float = 0.0
     peaks: str = "cross"
     peak_threshold: float = 0.1
@@ -117,10 +168,13 @@ OPENPOSE = DecodeSpec(
     min_keypoints=3, min_score=0.4, score="share", offset=0.5,
 )  # fmt: skip
 
-DECODERS = {spec.name: spec for spec in (REFERENCE, HL, TENSORBOY, OPENPOSE)}
+FAST = FastSpec("fast", fit="plain")
+DEVICE = FastSpec("device", fit="plain", core="device")  # the same, its maps' part done where the network runs
+
+DECODERS: dict[str, DecoderSpec] = {spec.name: spec for spec in (FAST, DEVICE, REFERENCE, HL, TENSORBOY, OPENPOSE)}
 
 
-def decoder(name: str, skeleton: str = "coco18") -> DecodeSpec:
+def decoder(name: str, skeleton: str = "coco18") -> DecoderSpec:
     """The decoder of that name, with its thresholds for that skeleton."""
     if name not in DECODERS:
         raise unknown("--decoder", name, DECODERS)

@@ -1,5 +1,6 @@
 """What the published implementations draw for the network to learn, as named values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,16 +58,28 @@ def encode(
     `points` is (P, K, 3) in image pixels; a keypoint counts where its third column is above 0.  `size` is that
     of the maps, (h, w) cells.
     """
-    heat = np.zeros((*size, skeleton.n_heat), np.float32)
-    for k in range(skeleton.n_keypoints):
-        known = points[:, k, 2] > 0
-        heat[..., k] = gaussian.render(points[known, k, :2], size, spec)
+    heat, field = encode_batch([points], skeleton, size, spec)
+    return heat[0], field[0]
+
+
+def encode_batch(
+    people: Sequence[np.ndarray], skeleton: Skeleton, size: tuple[int, int], spec: TargetSpec = PAPER
+) -> tuple[np.ndarray, np.ndarray]:
+    """`encode` for N images at once: heat (N, h, w, K + 1) and paf (N, h, w, 2L); `people` has (P, K, 3) for each."""
+    heat = np.zeros((len(people), *size, skeleton.n_heat), np.float32)
+    field = np.zeros((len(people), *size, skeleton.n_paf), np.float32)
+    points = np.concatenate(people)
+    sample = np.repeat(np.arange(len(people)), [len(each) for each in people])
+    known = points[..., 2] > 0
     if skeleton.background:
-        heat[..., -1] = np.maximum(1 - heat[..., :-1].max(axis=-1), 0)
-    field = np.zeros((*size, skeleton.n_paf), np.float32)
-    for i, (a, b) in enumerate(limbs(skeleton, spec)):
-        known = (points[:, a, 2] > 0) & (points[:, b, 2] > 0)
-        field[..., 2 * i : 2 * i + 2] = paf.render(points[known, a, :2], points[known, b, :2], size, spec)
+        heat[..., -1] = 1
+    person, keypoint = np.nonzero(known)
+    places = np.stack([sample[person], keypoint], axis=1)
+    gaussian.draw(points[person, keypoint, :2], places, heat, spec, skeleton.background)
+    a, b = np.array(limbs(skeleton, spec), np.int64).reshape(-1, 2).T
+    person, limb = np.nonzero(known[:, a] & known[:, b])
+    places = np.stack([sample[person], limb], axis=1)
+    paf.draw(points[person, a[limb], :2], points[person, b[limb], :2], places, field, spec)
     return heat, field
 
 

@@ -94,12 +94,12 @@ def _progress(done: int, total: int) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    from shared.data import sources
+    from shared.data.arguments import add_arguments
 
     p = argparse.ArgumentParser(prog="python -m shared.data", description=__doc__)
     actions = p.add_subparsers(required=True)
     showing = actions.add_parser("show", help="one sample as a picture: people, heatmaps, fields and mask")
-    sources.add_arguments(showing)
+    add_arguments(showing)
     showing.add_argument("--recipe", default="builtin_small", help="see pytorch_impl/train.py --help")
     showing.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the recipe")
     showing.add_argument("--index", type=int, default=0, help="number of the sample")

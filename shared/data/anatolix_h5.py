@@ -41,7 +41,7 @@ class AnatolixH5:
             label = f"{label} (image {key})"
             stored = self.file.dataset("images", key, label)
             if self.file.has("masks"):
-                image = pictures.decode(_bytes(stored, label), label)
+                image: np.ndarray | pictures.Encoded = pictures.encoded(_bytes(stored, label), label)
                 mask = pictures.decode(_bytes(self.file.dataset("masks", key, label), label), f"{label}: mask")[..., 0]
             else:
                 if stored.dtype != np.uint8 or stored.ndim != 3 or stored.shape[2] != 4:
@@ -52,7 +52,8 @@ class AnatolixH5:
                 array = stored[()]
                 image, mask = np.ascontiguousarray(array[..., 2::-1]), array[..., 3]
         points, boxes = people(meta, label)
-        return Raw(image, points, boxes, mask_miss(mask, image.shape[:2], label), True, label)
+        size = image.size if isinstance(image, pictures.Encoded) else image.shape[:2]
+        return Raw(image, points, boxes, mask_miss(mask, size, label), True, label)
 
     def identity(self) -> Mapping[str, object]:
         return {"name": "anatolix-h5", **self.file.identity()}

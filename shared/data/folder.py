@@ -17,6 +17,7 @@ from shared.data.packed import Packed
 from shared.data.rules import MAIN_PERSON, SPLITS, main_mask, validation_images
 from shared.data.source import Raw, Source
 from shared.errors import UserError, unknown
+from shared.image import Encoded
 
 Part = Literal["training", "validation"]
 
@@ -87,7 +88,7 @@ class Folder:
         return len(self._image)
 
     def __getitem__(self, index: int) -> Raw:
-        """One sample; `UserError` for an image that is broken or not of the size that was annotated."""
+        """One sample, its image to be decoded; `UserError` for one that is not of the size that was annotated."""
         row = int(self._image[index])
         rows = self.index.rows(row)
         people = rows[_posed(self.index, rows)]
@@ -96,12 +97,12 @@ class Folder:
             main = self._main[index]
             people = np.concatenate([[main], people[people != main]])
             name += f", annotation {self.index.ids[main]}"
-        pixels = self._read(row)
+        picture = self._picture(row)
         return Raw(
-            image=pixels,
+            picture=picture,
             points=self.index.keypoints[people],
             boxes=self.index.boxes[people].astype(np.float32),
-            mask=self._mask(rows, *pixels.shape[:2]),
+            mask=self._mask(rows, *picture.size),
             main=self._main is not None,
             name=name,
         )
@@ -120,17 +121,21 @@ class Folder:
 
     def read(self, file_name: str) -> np.ndarray:
         """An image by its name in the annotations, (H, W, 3) uint8 RGB."""
-        if isinstance(self.images, Packed):
-            return self.images.read(file_name)
-        return image.read(self.images / file_name)
+        return self._encoded(file_name).decode()
 
-    def _read(self, row: int) -> np.ndarray:
+    def _encoded(self, file_name: str) -> Encoded:
+        if isinstance(self.images, Packed):
+            return self.images.encoded(file_name)
+        path = self.images / file_name
+        return image.encoded(image.contents(path), path)
+
+    def _picture(self, row: int) -> Encoded:
         name = str(self.index.file_names[row])
-        found = self.read(name)
+        found = self._encoded(name)
         height, width = self.index.sizes[row]
-        if height and found.shape[:2] != (height, width):
+        if height and found.size != (height, width):
             raise UserError(
-                f"{name}: {found.shape[1]}x{found.shape[0]} px, but {self.index.path} says {width}x{height}; "
+                f"{name}: {found.size[1]}x{found.size[0]} px, but {self.index.path} says {width}x{height}; "
                 "give the images that belong to it"
             )
         return found

@@ -52,25 +52,9 @@ def masks(
     255 on people and on the crowds that the rule uses.  `n_keypoints` and `crowd` are (P,).  The polygons of Matlab's
     rule agree to the rounding of pixels on an outline.  Raises `UserError` for several crowds where the rule refuses.
     """
-    people, labelled, missed = np.zeros((3, height, width), bool)
-    crowds = []
-    for segment, n, is_crowd in zip(segments, n_keypoints, crowd, strict=True):
-        drawn = _drawn(segment, height, width, rule)
-        if is_crowd:
-            crowds.append(drawn & ~people if rule.spared == "earlier" else drawn)
-            continue
-        people |= drawn
-        if n > 0:
-            labelled |= drawn
-        elif rule.unlabelled:
-            missed |= drawn
-    if len(crowds) > 1 and rule.crowds == "error":
-        raise UserError(f"{len(crowds)} crowd regions in one image, the keras mask rule knows one; choose another rule")
-    used = rule.crowds == "all" or (rule.crowds != "none" and len(crowds) == 1)
-    for region in crowds if used else []:
-        missed |= region & ~labelled if rule.spared == "labelled" else region
-        people |= region
-    return np.where(missed, 0, 255).astype(np.uint8) if missed.any() else None, people.astype(np.uint8) * 255
+    missed, crowds = _missed(height, width, segments, n_keypoints, crowd, rule)
+    people = _drawn(list(compress(segments, ~np.asarray(crowd, bool))), height, width, rule) | crowds
+    return _mask_miss(missed), np.ascontiguousarray(people.astype(np.uint8)) * np.uint8(255)
 
 
 def loss_mask(
@@ -82,15 +66,34 @@ def loss_mask(
     rule: MaskRule = MASK["paper"],
 ) -> np.ndarray | None:
     """`mask_miss` alone, the same as of `masks`: what cannot change it is not drawn."""
-    crowd, n_keypoints = np.asarray(crowd, bool), np.asarray(n_keypoints)
-    crowd_counts = crowd & (rule.crowds != "none")
-    wanted = crowd_counts | (rule.unlabelled & (n_keypoints <= 0) & ~crowd)
-    if crowd_counts.any() and rule.spared != "nobody":
-        wanted[:] = True
-    if not wanted.any():
-        return None
-    chosen = list(compress(segments, wanted))
-    return masks(height, width, chosen, n_keypoints[wanted], crowd[wanted], rule)[0]
+    return _mask_miss(_missed(height, width, segments, n_keypoints, crowd, rule)[0])
+
+
+def _missed(
+    height: int, width: int, segments: Sequence[Segment], n_keypoints: np.ndarray, crowd: np.ndarray, rule: MaskRule
+) -> tuple[np.ndarray, np.ndarray]:
+    """(height, width) bool, twice: where the loss does not count, and the crowds that the rule uses."""
+    crowd, labelled = np.asarray(crowd, bool), np.asarray(n_keypoints) > 0
+    places = np.arange(len(crowd))
+
+    def drawn(wanted: np.ndarray) -> np.ndarray:
+        return _drawn(list(compress(segments, wanted)), height, width, rule)
+
+    if crowd.sum() > 1 and rule.crowds == "error":
+        raise UserError(f"{crowd.sum()} crowd regions in one image, the keras mask rule knows one; choose another rule")
+    missed, crowds = drawn(~crowd & ~labelled & rule.unlabelled), drawn(places < 0)
+    used = rule.crowds == "all" or (rule.crowds != "none" and crowd.sum() == 1)
+    for place in places[crowd] if used else ():
+        region = drawn(places == place)
+        if rule.spared == "earlier":
+            region &= ~drawn(~crowd & (places < place))
+        missed |= region & ~drawn(~crowd & labelled) if rule.spared == "labelled" else region
+        crowds |= region
+    return missed, crowds
+
+
+def _mask_miss(missed: np.ndarray) -> np.ndarray | None:
+    return np.ascontiguousarray(np.where(missed, np.uint8(0), np.uint8(255))) if missed.any() else None
 
 
 def mask_of(annotations: Sequence[Mapping], size: tuple[int, int], rule: MaskRule) -> np.ndarray | None:
@@ -111,12 +114,16 @@ def segment(coco: object) -> Segment:
     return [np.array(polygon, np.float64).reshape(-1, 2) for polygon in coco or ()]  # type: ignore[attr-defined]
 
 
-def _drawn(segment: Segment, height: int, width: int, rule: MaskRule) -> np.ndarray:
-    """(height, width) bool: the pixels of a segment; a polygon of fewer than three points has none."""
-    if isinstance(segment, np.ndarray):
-        return np.repeat(np.arange(len(segment)) % 2 == 1, segment).reshape(width, height).T
-    polygons = segment[:1] if rule.first_polygon else segment
+def _drawn(segments: Sequence[Segment], height: int, width: int, rule: MaskRule) -> np.ndarray:
+    """(height, width) bool: the pixels of the segments together; a polygon of fewer than three points has none."""
+    found = np.zeros((width, height), bool).T  # by columns, as run lengths are
+    polygons: list[np.ndarray] = []
+    for segment in segments:
+        if isinstance(segment, np.ndarray):
+            found |= np.repeat(np.arange(len(segment)) % 2 == 1, segment).reshape(width, height).T
+        else:
+            polygons += segment[:1] if rule.first_polygon else segment
     values = [(polygon + rule.shift).ravel().tolist() for polygon in polygons if len(polygon) >= 3]
-    if not values:
-        return np.zeros((height, width), bool)
-    return rle.decode(rle.merge(rle.frPyObjects(values, height, width))).astype(bool)
+    if values:
+        found |= rle.decode(rle.merge(rle.frPyObjects(values, height, width))).view(bool)
+    return found

@@ -21,6 +21,7 @@ from shared.data.columns import cache_folder
 from shared.data.packing import FORMAT, LEAST, ROW, pack
 from shared.errors import UserError
 from shared.hdf5 import opened
+from shared.image import Encoded
 from shared.weights import replacing, sha256
 
 __all__ = ["Packed", "pack", "verify"]
@@ -113,18 +114,22 @@ class Packed:
 
     def image(self, identity: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB, as `shared.image.read`."""
-        return image.decode(self.image_bytes(identity), f"{self.path}: {self._row(identity)[1]}")
+        return self._encoded(identity).decode()
 
     def mask(self, identity: int) -> np.ndarray | None:
         """(H, W) uint8, 255 where the loss counts and 0 where it does not; None where it counts everywhere."""
         data = self.mask_bytes(identity)
         return np.ascontiguousarray(image.decode(data, f"{self.path}: a mask")[..., 0]) if data else None
 
-    def read(self, file_name: str) -> np.ndarray:
-        """The image with this COCO file name, (H, W, 3) uint8 RGB."""
+    def encoded(self, file_name: str) -> Encoded:
+        """The image with this COCO file name, not decoded yet."""
         if file_name not in self._by_name:
             raise UserError(f"{self.path}: no image {file_name!r} among its {len(self)}; give the file that has it")
-        return self.image(self._by_name[file_name])
+        return self._encoded(self._by_name[file_name])
+
+    def read(self, file_name: str) -> np.ndarray:
+        """The image with this COCO file name, (H, W, 3) uint8 RGB."""
+        return self.encoded(file_name).decode()
 
     def identity(self) -> Mapping[str, object]:
         """What the images, masks and annotations depend on: `contents_sha256` is over all their checksums."""
@@ -152,6 +157,9 @@ class Packed:
         if max(self._rows["image"].max(), self._rows["mask"].max()) > n_bytes or self._start + n_bytes != n_file:
             raise ValueError(f"{n_file} bytes, which is not what the rows say")
         return ids, names
+
+    def _encoded(self, identity: int) -> Encoded:
+        return image.encoded(self.image_bytes(identity), f"{self.path}: {self._row(identity)[1]}")
 
     def _row(self, identity: int) -> tuple[np.void, str]:
         if identity not in self._place:

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared import coco
 from shared.coco import Dataset
+from shared.data.arguments import KINDS, WANTED
 from shared.data.builtin import Builtin
 from shared.data.folder import Folder, Options, coco2014, coco2017
 from shared.data.rules import SPLITS
@@ -16,22 +17,6 @@ from shared.errors import UserError, unknown
 from shared.recipe import Recipe
 from shared.scenes import dataset
 from shared.validation import Benchmark
-
-_FILES, _FILE = ("annotations", "images"), ("file",)
-_WANTED: dict[str, tuple[str, ...]] = {
-    "builtin": (), "coco": _FILES, "mpii": _FILES, "packed": _FILE, "kevinlin": _FILE, "anatolix": _FILE,
-}  # fmt: skip
-KINDS = tuple(_WANTED)
-
-
-def add_arguments(p: Any) -> None:
-    """The options that name training data, for every command that reads it."""
-    p.add_argument("--data", default="builtin", help="one of " + ", ".join(KINDS))
-    p.add_argument("--root", type=Path, help="coco: folder of COCO as it unpacks, with --split")
-    p.add_argument("--split", default="official", help="with --root: " + ", ".join(SPLITS))
-    p.add_argument("--annotations", type=Path, help="person_keypoints_*.json, or MPII's train.json")
-    p.add_argument("--images", type=Path, help="the folder of its images")
-    p.add_argument("--file", type=Path, help="packed, kevinlin or anatolix: the HDF5 file")
 
 
 def training(options: argparse.Namespace, recipe: Recipe) -> tuple[Source, Benchmark | None]:
@@ -60,7 +45,7 @@ def source_of(options: argparse.Namespace, recipe: Recipe) -> Source:
     if kind not in KINDS:
         raise unknown("--data", kind, KINDS)
     published = kind == "coco" and options.root is not None
-    wanted = ("root",) if published else _WANTED[kind]
+    wanted = ("root",) if published else WANTED[kind]
     _need(options, *wanted)
     for name in {"root", "annotations", "images", "file"}.difference(wanted):
         if getattr(options, name) is not None:

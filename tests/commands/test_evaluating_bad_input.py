@@ -43,7 +43,10 @@ def refused(evaluate, tmp_path, capsys, message, *arguments):
 
 
 BAD = {
-    "unknown framework": (("--framework", "jax"), "--framework jax: unknown; choose one of torch, keras, onnx, caffe"),
+    "unknown framework": (
+        ("--framework", "jax"),
+        "--framework jax: unknown; choose one of torch, keras, onnx, openvino, caffe",
+    ),
     "nearly a framework": (("--framework", "troch"), "did you mean torch?"),
     "unknown model": (("--model", "coco19"), "did you mean coco18?"),
     "unknown decoder": (("--decoder", "referense"), "did you mean reference?"),
@@ -54,6 +57,8 @@ BAD = {
     "boxes": (("--boxes", "gt"), "is for top-down networks"),
     "no images": (("--limit", "0"), "--limit 0: expected 1 or more"),
     "images before zero": (("--limit", "-3"), "--limit -3: expected 1 or more"),
+    "an empty batch": (("--batch", "0"), "--batch 0: expected 1 or more"),
+    "another scorer": (("--scorer", "faster"), "--scorer faster: unknown"),
     "scales as words": (("--scales", "big"), "--scales big: expected numbers with commas"),
     "no scales": (("--scales", ""), "expected numbers with commas"),
     "scale 0": (("--scales", "1,0"), "expected numbers above 0"),

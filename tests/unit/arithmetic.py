@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from shared.codec import fast
+from shared.merging import in_cells
 from shared.preprocess import RAW_BGR
 
 STRIDE = 8
@@ -14,9 +16,13 @@ def info(name):
 
 
 class Arithmetic:
-    """A network: `rule` makes the maps of one image (H, W, 3) BGR; the sizes of all batches are kept in `calls`."""
+    """A network: `rule` makes the maps of one image (H, W, 3) BGR; the sizes of all batches are kept in `calls`.
 
-    weights_sha256, runtime = "", "arithmetic"
+    Its device is the host.
+    """
+
+    weights_sha256, runtime, precision = "", "arithmetic", "float32"
+    merge = staticmethod(in_cells)
 
     def __init__(self, rule, name="coco18"):
         self.rule, self.info, self.calls = rule, info(name), []
@@ -25,6 +31,19 @@ class Arithmetic:
         self.calls.append(images.shape)
         each = [self.rule(image) for image in images]
         return {name: np.stack([maps[name] for maps in each]) for name in each[0]}
+
+    def tensors(self, images):
+        return self(images)
+
+    def candidates(self, maps, skeleton, spec):
+        assert len({each["heat"].shape for each in maps}) == 1
+        return [candidates(each["heat"], each["paf"], skeleton, spec) for each in maps]
+
+
+def candidates(heat, paf, skeleton, spec):
+    """What `shared.codec.fast.decode` makes people of."""
+    points, firsts = fast.peaks(heat, skeleton.n_keypoints, spec)
+    return fast.Candidates(points, firsts, fast.pairs(points, firsts, paf, skeleton, spec))
 
 
 def cells(image):

@@ -91,7 +91,7 @@ def test_an_unknown_model_answers_with_the_known_ones():
 
 def test_a_fixed_number_of_stages_cannot_be_changed():
     with pytest.raises(UserError, match="stages is fixed at 6"):
-        catalogue.spec("body25", stages=3)
+        catalogue.spec("mobilenet_v2_small", stages=3)
 
 
 def test_folded_norms_give_the_same_tensors_as_a_network_without():

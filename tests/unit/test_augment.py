@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from shared import augment
+from shared import augment, image
 from shared.augment import AUGMENTS, CAFFE, LIGHTWEIGHT, MODERN, TENSORBOY, Affine, Augment
 from tests.unit.affines import BOX, MIDDLE, SIZE, draws, factor, moved, rng
 
@@ -63,6 +63,45 @@ def test_two_hundredths_of_a_pixel_would_be_seen(lie):
     errors = image_errors(replace(MODERN, interpolation="linear"), np.array(lie))
 
     assert np.abs(errors).max() > PRECISE
+
+
+def reduced_errors(n: int, lie: float = 0.0) -> np.ndarray:
+    """(m, 2) px between a hill in the crop of a JPEG that was decoded at 1/n, and its point."""
+    spec = replace(LIGHTWEIGHT, decode="reduced", scale=(0.55 / n, 0.95 / n), target=1.0)
+    generator, found, size = rng(1), [], (1001, 1203)  # no multiples of n
+    boxes = np.array([[400.0, 300.0, 400.0, spec.crop]])
+    for _ in range(12):
+        at = np.array([600, 480]) + generator.uniform(-40, 40, 2)
+        affine = augment.draw(generator, size, boxes, True, spec)
+        near, sigma = moved(affine, tuple(at))[0], 4.5  # of the crop
+        bright = np.rint(60 + 150 * bump(at, sigma / affine.factor, size)).astype(np.uint8)
+        data = cv2.imencode(".jpg", bright, [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
+        picture = image.encoded(data, "drawn")
+        assert picture.reduction(augment.most_reduced(affine, spec)) == n
+        warped = augment.warp_image(picture.decode(n), affine, spec, n)
+        found.append(hill(np.maximum(warped[..., 1] - 60.0, 0), near, 5 * sigma) - near + lie)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8])
+def test_a_reduced_jpeg_lies_where_the_whole_one_does(n):
+    errors = reduced_errors(n)
+
+    assert np.abs(errors.mean(axis=0)).max() < PRECISE / 2
+    assert np.abs(errors).max() < 2 * PRECISE
+
+
+def test_two_hundredths_of_a_pixel_would_be_seen_in_a_reduced_image():
+    assert np.abs(reduced_errors(2, lie=0.02).mean(axis=0)).max() > PRECISE / 2
+
+
+@pytest.mark.parametrize(
+    ("factor", "decode", "most"), [(0.51, "reduced", 1), (0.5, "reduced", 2), (0.2, "reduced", 5), (0.1, "full", 1)]
+)
+def test_an_image_is_reduced_no_further_than_the_crop_shrinks_it(factor, decode, most):
+    affine = Affine(factor * np.eye(2, 3), False)
+
+    assert augment.most_reduced(affine, replace(MODERN, decode=decode)) == most
 
 
 def mask_errors(spec: Augment, stride: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there, and go on with nothing but the training that wrote them."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -167,6 +168,10 @@ def test_metadata_that_are_not_understood_are_refused(tmp_path, text):
             {"recipe": to_dict(recipe("zc", ["augment.scale=0.5,0.9"]))},
             "recipe.augment.scale is [0.5, 1.1] there and [0.5, 0.9] here",
         ),
+        (
+            {"recipe": to_dict(recipe("zc", ["augment.decode=reduced"]))},
+            "recipe.augment.decode is None there and 'reduced' here",
+        ),
         ({"recipe": to_dict(recipe("zc", ["stages=3"]))}, "recipe.stages is None there and 3 here"),
         ({"data": {**ABOUT["data"], "sha256": "cd"}}, "data.sha256 is 'ab' there and 'cd' here"),
         ({"data": {**ABOUT["data"], "samples": 11}}, "data.samples is 10 there and 11 here"),
@@ -180,6 +185,19 @@ def test_another_training_is_refused_and_the_difference_named(tmp_path, changes,
     assert refused(path, {**ABOUT, **changes}) == (
         f"a checkpoint of another training: {difference}; give the same recipe, data and framework, or another --out"
     )
+
+
+def test_a_checkpoint_from_before_a_choice_is_of_its_default(tmp_path):
+    """`augment.decode` came later; the recipe of a checkpoint from before is written down here."""
+    before = {**dataclasses.asdict(ZC.augment)}
+    del before["decode"]
+    path = written(
+        tmp_path / "checkpoint.safetensors", about={**ABOUT, "recipe": {**ABOUT["recipe"], "augment": before}}
+    )
+
+    assert checkpoint.read(path, {**ABOUT, "recipe": to_dict(ZC)}).position == POSITION
+    reduced = to_dict(recipe("zc", ["augment.decode=reduced"]))
+    assert "recipe.augment.decode is None there and 'reduced' here" in refused(path, {**ABOUT, "recipe": reduced})
 
 
 def test_of_many_differences_three_are_named_and_the_rest_counted(tmp_path):

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from shared import coco_ap
+from shared.errors import UserError
 from shared.person import Pose
 from shared.skeleton import BODY25, COCO17, COCO18, MPI15
 
 IMAGES, PEOPLE = 6, 4  # people per image
 FULL = 1 - 1e-9  # pycocotools divides by a count plus an epsilon
+LAST_BIT = 1e-15  # of a mean that is summed in another order
 RECALL_STEP = 0.01  # its precision is read at 101 recalls
 
 
@@ -204,3 +206,53 @@ def test_a_pose_without_cocos_keypoints_is_left_out():
 
     assert coco_ap.results(1, [strange, pose(MPI15, left_hip=(5, 6))], MPI15)[0]["keypoints"][33:36] == [5, 6, 1]
     assert coco_ap.results(1, [strange], MPI15) == []
+
+
+def noisy(annotations, rng):
+    """People moved, cut, left out and invented, with scores of which many are equal."""
+
+    def change(keypoints):
+        kept = rng.uniform(size=(17, 1)) < rng.uniform(0.3, 1)
+        moved = keypoints + np.append(rng.normal(0, rng.uniform(1, 30), 2), 0)
+        return kept * np.where([True, True, False], moved + rng.normal(0, 4, (17, 3)), keypoints)
+
+    found = []
+    for _ in range(3):
+        found += predicted(annotations, change, keep=lambda number: rng.uniform() < 0.6)
+    return [{**entry, "score": float(rng.integers(5)) / 4} for entry in found]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_faster_coco_eval_gives_pycocotools_ten_numbers(annotations, seed):
+    pytest.importorskip("faster_coco_eval", reason="optional: requirements-dev.txt")
+    rng = np.random.default_rng(seed)
+    changed = copy.deepcopy(annotations)
+    for entry in changed["annotations"]:
+        entry["iscrowd"] = int(rng.uniform() < 0.1)
+        if rng.uniform() < 0.2:
+            entry |= {"num_keypoints": 0, "keypoints": [0] * 51}
+    predictions = noisy(annotations, rng)
+    ids = rng.permutation(np.arange(1, IMAGES + 1)).tolist()[: IMAGES - seed]
+
+    expected = coco_ap.score(predictions, changed, ids)
+
+    equal = pytest.approx(expected, rel=0, abs=LAST_BIT)
+    assert coco_ap.score(predictions, changed, ids, "faster-coco-eval") == equal
+    assert len(set(expected.values())) > 5
+    assert coco_ap.score(predictions[::2], changed, ids, "faster-coco-eval") != equal
+
+
+def test_both_scorers_agree_without_predictions_and_without_people(annotations):
+    pytest.importorskip("faster_coco_eval", reason="optional: requirements-dev.txt")
+    for predictions, ids in (([], [1, 2]), ([], [IMAGES]), (predicted(annotations), [1])):
+        numbers = coco_ap.score(predictions, annotations, ids, "faster-coco-eval")
+        assert numbers == coco_ap.score(predictions, annotations, ids)
+
+
+def test_an_unknown_or_missing_scorer_is_refused_in_one_line(annotations, monkeypatch):
+    with pytest.raises(UserError, match="--scorer faster: unknown"):
+        coco_ap.score([], annotations, [1], "faster")
+
+    monkeypatch.setitem(coco_ap.SCORERS, "faster-coco-eval", "no_such_module")
+    with pytest.raises(UserError, match="--scorer faster-coco-eval: is not installed here; run: pip install"):
+        coco_ap.require("faster-coco-eval")

@@ -29,7 +29,7 @@ def read(record):
     return np.full((20, 30, 3), record.id, np.uint8)
 
 
-def predictor(image):
+def poses(image):
     """Poses that depend on the image alone; none in every fourth."""
     rng = np.random.default_rng(int(image[0, 0, 0]))
     return [
@@ -37,24 +37,49 @@ def predictor(image):
     ]
 
 
+class Predictor:
+    """The three steps; the network (`forward`) is called with one image after the other, in this thread."""
+
+    skeleton = COCO17
+
+    def __init__(self, network=lambda image: image):
+        self.network = network
+
+    def prepare(self, image):
+        return image
+
+    def forward(self, images):
+        return [self.network(image) for image in images]
+
+    def finish(self, prepared, outputs):
+        assert prepared is outputs
+        return poses(outputs)
+
+
 class StoppedError(Exception):
     pass
 
 
-def stopping_after(n, function=predictor):
-    """`function`, which raises at its call number n + 1."""
+def stopping_after(n, network=lambda image: image):
+    """A predictor whose network raises at its call number n + 1."""
     calls = iter(range(n))
 
-    def stopping(value):
+    def stopping(image):
         if next(calls, None) is None:
             raise StoppedError
-        return function(value)
+        return network(image)
 
-    return stopping
+    return Predictor(stopping)
 
 
-def run(out, resume=False, predictor=predictor, identity=IDENTITY, read=read, n=N):
-    return runner.predict(records(n), read, predictor, COCO17, out, identity, resume)
+def groups(n=N, size=1):
+    """Images in groups of so many."""
+    found = records(n)
+    return [found[i : i + size] for i in range(0, n, size)]
+
+
+def run(out, resume=False, predictor=Predictor(), identity=IDENTITY, read=read, groups=groups()):  # noqa: B008
+    return runner.predict(groups, read, predictor, out, identity, resume)
 
 
 def stopped(out, after=3):
@@ -121,6 +146,29 @@ def test_a_torn_first_line_is_a_new_run(tmp_path, whole, left):
 
     assert run(tmp_path / "out", resume=True).flat() == whole
     assert part.read_bytes() == (tmp_path / "whole" / runner.PART).read_bytes()
+
+
+def test_a_group_that_was_stopped_in_the_middle_goes_through_the_network_whole_again(tmp_path, whole):
+    """What shares a batch may change the last bits, so that it must be the same after a stop."""
+    sizes = []
+
+    class Counting(Predictor):
+        def forward(self, images):
+            sizes.append(len(images))
+            return super().forward(images)
+
+    for n in range(N):
+        part = tmp_path / str(n) / runner.PART
+        part.parent.mkdir()
+        lines = (tmp_path / "whole" / runner.PART).read_bytes().splitlines(keepends=True)
+        part.write_bytes(b"".join(lines[: n + 1]))
+        sizes.clear()
+
+        resumed = run(part.parent, True, Counting(), groups=groups(size=3))
+
+        assert sizes == [3, 3, 2][n // 3 :]
+        assert resumed.timed == N - n
+        assert part.read_bytes() == (tmp_path / "whole" / runner.PART).read_bytes()
 
 
 def refused(out, match, **options):
@@ -200,7 +248,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 
 
 def test_progress_goes_to_stderr_with_an_end(tmp_path, capsys):
-    run(tmp_path / "out", n=25)
+    run(tmp_path / "out", groups=groups(25))
 
     printed = capsys.readouterr()
     counts = [text.split(" ")[0] for text in printed.err.split("\r")[1:]]
@@ -215,11 +263,11 @@ spec = importlib.util.spec_from_file_location("runs", {file!r})
 runs = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(runs)
 from pathlib import Path
-def predictor(image):
-    if image[0, 0, 0] == 6:
+def network(image):
+    if image[0, 0, 0] == 7:
         os.kill(os.getpid(), signal.SIGKILL)
-    return runs.predictor(image)
-runs.run(Path({out!r}), predictor=predictor)
+    return image
+runs.runner.predict(runs.groups(), runs.read, runs.Predictor(network), Path({out!r}), runs.IDENTITY, False, threads=2)
 """
 
 
@@ -230,17 +278,20 @@ def test_a_process_that_is_killed_leaves_a_run_to_go_on_with(tmp_path, whole):
 
     assert killed.returncode == -signal.SIGKILL
     resumed = run(tmp_path / "out", resume=True)
-    assert resumed.timed == N - 5
+    assert resumed.timed == N - 6 + 2  # 6 went through the network, the last 2 of them were not written yet
     assert json.dumps(resumed.flat()) == json.dumps(whole)
+    assert (tmp_path / "out" / runner.PART).read_bytes() == (tmp_path / "whole" / runner.PART).read_bytes()
 
 
-def share(out, index, count, predictor=predictor, resume=False):
-    return runner.predict_share(records(), read, predictor, COCO17, out, IDENTITY, resume, (index, count))
+def share(out, index, count, predictor=Predictor(), resume=False, groups=groups()):  # noqa: B008
+    return runner.predict_share(groups, read, predictor, out, IDENTITY, resume, (index, count))
 
 
+@pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("count", [1, 2, 3, 20])
-def test_any_number_of_processes_gives_the_same_predictions(tmp_path, whole, count):
-    *others, last = [share(tmp_path / "out", index, count) for index in reversed(range(count))]
+def test_any_number_of_processes_gives_the_same_predictions(tmp_path, whole, count, size):
+    shares = [share(tmp_path / "out", index, count, groups=groups(size=size)) for index in reversed(range(count))]
+    *others, last = shares
 
     assert others == [None] * (count - 1)
     assert last.flat() == whole
@@ -251,12 +302,12 @@ def test_a_share_that_was_stopped_resumes_and_no_image_is_done_twice(tmp_path, w
 
     def counted(image):
         done.append(int(image[0, 0, 0]))
-        return predictor(image)
+        return image
 
-    assert share(tmp_path, 1, 2, counted) is None
+    assert share(tmp_path, 1, 2, Predictor(counted)) is None
     with pytest.raises(StoppedError):
         share(tmp_path, 0, 2, stopping_after(2, counted))
-    found = share(tmp_path, 0, 2, counted, resume=True)
+    found = share(tmp_path, 0, 2, Predictor(counted), resume=True)
 
     assert found.flat() == whole
     assert sorted(done) == list(range(1, N + 1))

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import UserError
+from shared.image import encoded as opened
 from shared.image import read
 
 LOSSY = 12  # JPEG moves smooth colours by less
@@ -150,3 +151,43 @@ def test_no_bytes_raise_anything_but_a_user_error(tmp_path, kind, junk, keep):
 
     with contextlib.suppress(UserError):
         assert read(path).dtype == np.uint8
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8])
+@pytest.mark.parametrize("size", [(40, 56), (41, 57), (33, 50)])
+def test_a_jpeg_is_decoded_at_a_part_of_its_size(n, size):
+    found = opened(encoded(".jpg", picture(*size)[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 98)), "drawn")
+
+    small = found.decode(n)
+
+    assert found.size == size
+    assert small.shape == (-(-size[0] // n), -(-size[1] // n), 3)
+    rows, columns = (side // n for side in size)
+    means = picture(*size)[: rows * n, : columns * n].reshape(rows, n, columns, n, 3).mean(axis=(1, 3))
+    assert np.abs(small[:rows, :columns] - means).mean() < 1.5
+
+
+@pytest.mark.parametrize(("suffix", "wanted"), [(".jpg", (1, 2, 2, 4, 8)), (".png", (1, 1, 1, 1, 1))])
+def test_only_jpegs_are_reduced(suffix, wanted):
+    found = opened(encoded(suffix), "drawn")
+
+    assert tuple(found.reduction(most) for most in (1, 2, 3, 7, 100)) == wanted
+
+
+def test_the_orientation_tag_is_ignored_at_every_size():
+    exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00" + bytes(4)
+    turned = opened(with_segment(encoded(".jpg"), 0xE1, exif), "drawn")
+
+    assert [turned.decode(n).shape[:2] for n in (1, 2)] == [(40, 56), (20, 28)]
+
+
+def test_damage_is_found_when_a_picture_is_decoded():
+    data = bytearray(encoded(".jpg"))
+    tables = data.index(b"\xff\xc4")
+    data[tables + 5 : tables + 20] = b"\xff" * 15  # more codes than there can be
+
+    found = opened(bytes(data), "damaged.jpg")
+
+    for n in (1, 2):
+        with pytest.raises(UserError, match=r"^damaged.jpg: its \d+ bytes cannot be decoded"):
+            found.decode(n)

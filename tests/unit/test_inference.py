@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from shared import inference
+from shared import inference, merging
 from shared.codec.spec import DECODERS
 from shared.errors import UserError
 from shared.fit import FITS, Fitted
@@ -220,17 +220,17 @@ def test_a_network_without_pafs_has_maps_without_them():
     def hand(image):
         return {"heat": np.repeat(cells(image)[..., 0].mean((2, 3))[..., None], 22, axis=-1)}
 
-    predictor = BottomUp(Arithmetic(hand, "hand21"), height=64, flip=True)
+    predictor = BottomUp(Arithmetic(hand, "hand21"), "reference", height=64, flip=True)
 
     assert predictor.maps(noise()).paf.shape == (64, 96, 0)
     assert len(predictor(noise())) == 1
 
 
 def test_maps_that_would_be_too_large_are_refused(monkeypatch):
-    monkeypatch.setattr(inference, "MAX_MAP_PIXELS", 5_000)
+    monkeypatch.setattr(merging, "MAX_MAP_PIXELS", 5_000)
 
     with pytest.raises(UserError, match=r"an image of 96x64 px.*choose reference-openpose"):
-        BottomUp(Arithmetic(equivariant), height=64).maps(noise())
+        BottomUp(Arithmetic(equivariant), "reference", height=64).maps(noise())
     assert BottomUp(Arithmetic(equivariant), "reference-tensorboy", height=64).maps(noise()).heat.shape[:2] == (8, 12)
 
 
@@ -255,8 +255,8 @@ def test_unknown_names_are_refused(kwargs, found):
 def test_different_settings_have_different_descriptions():
     settings = [
         {},
-        *({"decoder": name} for name in DECODERS if name != "reference"),
-        *({"fit": name} for name in FITS if name != "kl"),  # the reference's own
+        *({"decoder": name} for name in DECODERS if name != "fast"),
+        *({"fit": name} for name in FITS if name != "plain"),  # the fast decoder's own
         {"height": 256},
         {"scales": (0.5, 1)},
         {"scales": (1, 0.5)},  # not the same on H-Liu's canvas

@@ -44,7 +44,8 @@ def seeing(image):
 # The cubic between cells and whole px of the enlarged maps are good for 1 px of the network's input on each axis, which
 # is 0.65 px of the image; a refinement to whole px may be 1 px of the image.
 PLACE = 1.0
-COMMON = 0.3  # the mean of 18 roundings, half a cell would be 2.6
+# The mean of 18 roundings; and the half pixel that tensorboy's geometry leaves out is 0.3.  Half a cell would be 2.6.
+COMMON = 0.35
 
 
 def away(decoder, fit, **kwargs):
@@ -52,7 +53,7 @@ def away(decoder, fit, **kwargs):
     predictor = BottomUp(Arithmetic(seeing), decoder, fit, **kwargs)
     (pose,) = predictor(ramp(240, 248))
     assert pose.found.all()
-    return pose.keypoints[:, :2] - predictor.spec.offset - POINTS
+    return pose.keypoints[:, :2] - getattr(predictor.spec, "offset", 0) - POINTS
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -61,7 +62,7 @@ def test_a_person_is_found_where_it_is_with_each_profile(decoder, flip):
     assert abs(away(decoder, None, flip=flip)).max() < PLACE
 
 
-@pytest.mark.parametrize("decoder", ["reference", "reference-tensorboy", "reference-openpose"])
+@pytest.mark.parametrize("decoder", ["fast", "reference", "reference-tensorboy", "reference-openpose"])
 @pytest.mark.parametrize("fit", FITS)
 def test_a_person_is_found_where_it_is_with_each_geometry(decoder, fit):
     beside = away(decoder, fit)
@@ -74,11 +75,3 @@ def test_a_person_is_found_where_it_is_with_each_geometry(decoder, fit):
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_person_is_found_where_it_is_with_scales_and_mirroring(decoder):
     assert abs(away(decoder, None, scales=(0.75, 1, 1.5), flip=True)).max() < PLACE
-
-
-def test_time_is_kept_of_the_network_and_of_decoding():
-    predictor = BottomUp(Arithmetic(seeing), "reference-tensorboy")
-    predictor(ramp(240, 248))
-
-    assert min(predictor.seconds.values()) > 0
-    assert set(predictor.seconds) == {"network", "decode"}

@@ -89,8 +89,9 @@ def test_the_interrupt_of_a_keyboard_does_not_end_the_workers():
     check_same(found, [pipeline.batch(range(6 * step, 6 * step + 6)) for step in range(5)])
 
 
-def test_a_worker_that_is_killed_is_one_line():
-    supply = batches(Pipeline(Drawn(), TINY), workers=1)
+@pytest.mark.parametrize("size", [6, 192], ids=["while it sends a batch", "while it makes one"])
+def test_a_worker_that_is_killed_is_one_line(size):
+    supply = batches(Pipeline(Drawn(), replace(TINY, batch=size)), workers=1)
     next(supply)
     (worker,) = multiprocessing.active_children()
 

@@ -1,7 +1,7 @@
 """Published recipes, changes of them, and the learning rate of every step."""
 
 import math
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 
@@ -145,6 +145,7 @@ def test_every_recipe_can_be_trained_and_names_what_there_is(name):
         ("augment=hl", "augment", augment.HL),
         ("augment.crop=256", "augment.crop", 256),
         ("augment.scale=0.5,1", "augment.scale", (0.5, 1.0)),
+        ("augment.decode=reduced", "augment.decode", "reduced"),
         ("augment.border=1,2,3", "augment.border", (1, 2, 3)),
         ("preprocess=imagenet", "preprocess", IMAGENET),
         ("optimizer.name=adam", "optimizer.name", "adam"),
@@ -152,9 +153,9 @@ def test_every_recipe_can_be_trained_and_names_what_there_is(name):
     ],
 )
 def test_a_change_is_made_and_nothing_else(change, name, value):
-    before, after = (flat(to_dict(r)) for r in (ZC, recipe("zc", [change])))
+    before, after = (flat(asdict(r)) for r in (ZC, recipe("zc", [change])))
 
-    wanted = flat(to_dict(value)) if hasattr(value, "__dataclass_fields__") else {"": value}
+    wanted = flat(asdict(value)) if hasattr(value, "__dataclass_fields__") else {"": value}
     wanted = {f"{name}.{key}".strip("."): v for key, v in wanted.items()}
     assert after == {**before, **wanted}
     assert [type(after[key]) for key in wanted] == [type(v) for v in wanted.values()]
@@ -298,3 +299,10 @@ def test_the_moving_average_forgets_its_first_weights():
     assert ema_decay(ZC, 10**6) == 0
     left = math.prod(ema_decay(found, step) for step in range(500))
     assert left < 1e-6  # of the untrained weights; 0.99 ** 500 would be 0.007
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_published_recipes_decode_their_images_whole_and_do_not_say_so(name):
+    assert RECIPES[name].augment.decode == "full"
+    assert "decode" not in to_dict(RECIPES[name])["augment"]  # as in checkpoints from before there was a choice
+    assert to_dict(recipe(name, ["augment.decode=reduced"]))["augment"]["decode"] == "reduced"

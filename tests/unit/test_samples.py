@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from shared.codec import targets
 from shared.data.builtin import Builtin
 from shared.data.source import Raw
 from shared.errors import UserError
+from shared.image import encoded
 from shared.recipe import BUILTIN_SMALL, Recipe
 from shared.samples import Pipeline, describe
 from shared.scenes.generator import generate
@@ -298,3 +300,41 @@ def test_the_middle_of_a_scene_is_its_plain_crop():
 
 def test_a_description_names_the_source_and_how_many_samples():
     assert describe(Drawn(7, broken=(3,))) == {"name": "drawn", "broken": [3], "count": 7}
+
+
+def photograph(size=(700, 900)) -> Raw:
+    """A JPEG of soft noise with a person who fills it."""
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(size=(*size, 3)), (0, 0), 30)
+    image = np.clip(127 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    points = np.zeros((1, 17, 3), np.float32)
+    points[0, :, :2] = np.random.default_rng(1).uniform(50, 650, (17, 2))
+    points[0, :, 2] = 2
+    return Raw(encoded(data, "photograph"), points, np.array([[100, 20, 500, 660]], np.float32), None, True, "")
+
+
+def test_a_reduced_jpeg_gives_the_same_sample_but_for_what_it_smooths():
+    calm = replace(augment.CAFFE, crop=128, scale=(0.9, 1.1))  # about 0.12 px of the crop to one of the image
+    full, reduced = (
+        Pipeline(One(photograph()), replace(TINY, augment=replace(calm, decode=decode))).sample(0, 0)
+        for decode in ("full", "reduced")
+    )
+
+    np.testing.assert_array_equal(reduced.points, full.points)
+    for name in ("heat", "paf", "mask"):
+        np.testing.assert_array_equal(getattr(reduced, name), getattr(full, name))
+    difference = np.abs(reduced.image.astype(int) - full.image)
+    assert 0 < difference.mean() < 1
+    assert np.percentile(difference, 90) <= 2  # more only where the image ends
+    assert np.abs(np.roll(full.image, 1, axis=0).astype(int) - full.image).mean() > 4 * difference.mean()
+
+
+def test_an_image_that_is_damaged_inside_is_skipped_as_others_are():
+    raw = photograph()
+    data = bytearray(raw.picture.data)
+    tables = data.index(b"\xff\xc4")
+    data[tables + 5 : tables + 20] = b"\xff" * 15
+    broken = replace(raw, picture=encoded(bytes(data), "photograph 7"))
+
+    with pytest.raises(UserError, match="1 samples in a row cannot be read, the last: photograph 7: its"):
+        Pipeline(One(broken), TINY).batch(range(1))

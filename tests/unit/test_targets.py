@@ -1,18 +1,44 @@
 """The Gaussian and the PAF rasteriser against vectors computed by hand from the originals' rules."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from shared import jit
 from shared.codec import gaussian, paf
-from shared.codec.targets import CAFFE, KERAS, LIGHTWEIGHT, PAPER, TENSORBOY, encode
-from shared.skeleton import COCO18
+from shared.codec.targets import CAFFE, KERAS, LIGHTWEIGHT, PAPER, TARGETS, TENSORBOY, TargetSpec, encode, encode_batch
+from shared.skeleton import BODY25, COCO18, MPI15
 
 SIZE = (46, 46)
+FLOAT = 1e-7  # a rounding of float32 at 1
+
+
+@pytest.fixture(params=["compiled", "numpy"], autouse=True)
+def kernels(request, monkeypatch):
+    if request.param == "compiled" and not jit.available():
+        pytest.skip("numba is not installed, or turned off")
+    monkeypatch.setenv(jit.OFF, "1" if request.param == "compiled" else "0")
+    return request.param
+
+
+def heatmap(points: list, spec: TargetSpec) -> np.ndarray:
+    """(h, w) of one keypoint of several people."""
+    heat = np.zeros((1, *SIZE, 1), np.float32)
+    gaussian.draw(np.array(points, float), np.zeros((len(points), 2), np.int64), heat, spec, background=False)
+    return heat[0, ..., 0]
+
+
+def limb(starts: list, ends: list, spec: TargetSpec) -> np.ndarray:
+    """(h, w, 2) of one limb of several people."""
+    field = np.zeros((1, *SIZE, 2), np.float32)
+    paf.draw(np.array(starts, float), np.array(ends, float), np.zeros((len(starts), 2), np.int64), field, spec)
+    return field[0]
 
 
 @pytest.mark.parametrize(("spec", "total"), [(CAFFE, 4.766990), (KERAS, 4.810564), (PAPER, 4.810564)])
 def test_one_gaussian_has_the_published_values(spec, total):
-    heat = gaussian.render(np.array([[100.0, 120.0]]), SIZE, spec)
+    heat = heatmap([(100, 120)], spec)
 
     assert heat.sum() == pytest.approx(total, abs=2e-6)
     assert heat.max() == pytest.approx(0.880249, abs=1e-6)
@@ -21,12 +47,12 @@ def test_one_gaussian_has_the_published_values(spec, total):
 
 
 def test_the_caffe_gaussian_ends_at_ln_100():
-    assert (gaussian.render(np.array([[100.0, 120.0]]), SIZE, CAFFE) > 0).sum() == 23
+    assert (heatmap([(100, 120)], CAFFE) > 0).sum() == 23
 
 
 @pytest.mark.parametrize(("spec", "total", "value"), [(CAFFE, 8.117426, 1.0), (KERAS, 6.494283, 0.811246)])
 def test_two_gaussians_overlap_as_named(spec, total, value):
-    heat = gaussian.render(np.array([[100.0, 120.0], [106.0, 120.0]]), SIZE, spec)
+    heat = heatmap([(100, 120), (106, 120)], spec)
 
     assert heat.sum() == pytest.approx(total, abs=5e-6)
     assert heat[14, 12] == pytest.approx(value, abs=1e-6)
@@ -42,13 +68,13 @@ LIMBS = [((100, 100), (180, 140)), ((100, 100), (100, 180)), ((92, 60), (132, 60
 )
 def test_a_limb_covers_the_published_cells(spec, counts):
     for (start, end), n in zip(LIMBS, counts, strict=True):
-        field = paf.render(np.array([start]), np.array([end]), SIZE, spec)
+        field = limb([start], [end], spec)
 
         assert (np.abs(field).sum(-1) > 0).sum() == n
 
 
 def test_a_limb_holds_its_unit_vector_from_the_first_to_the_last_cell():
-    field = paf.render(np.array([[100, 100]]), np.array([[180, 140]]), SIZE, CAFFE)
+    field = limb([(100, 100)], [(180, 140)], CAFFE)
     rows, columns = np.nonzero(field[..., 0])
 
     assert (columns[0], rows[0], columns[-1], rows[-1]) == (12, 12, 23, 18)
@@ -56,13 +82,13 @@ def test_a_limb_holds_its_unit_vector_from_the_first_to_the_last_cell():
 
 
 def test_a_limb_without_length_draws_nothing():
-    assert not paf.render(np.array([[9.0, 9.0]]), np.array([[9.0, 9.0]]), SIZE, CAFFE).any()
+    assert not limb([(9, 9)], [(9, 9)], CAFFE).any()
 
 
 def test_crossing_limbs_overwrite_or_average_as_named():
-    starts, ends = np.array([[100, 100], [60, 140]]), np.array([[100, 180], [140, 140]])
-    last = paf.render(starts, ends, SIZE, KERAS)
-    average = paf.render(starts, ends, SIZE, TENSORBOY)
+    starts, ends = [(100, 100), (60, 140)], [(100, 180), (140, 140)]
+    last = limb(starts, ends, KERAS)
+    average = limb(starts, ends, TENSORBOY)
 
     np.testing.assert_allclose(last[17, 12], [1, 0])
     np.testing.assert_allclose(average[17, 12], [0.5, 0.5])
@@ -81,3 +107,73 @@ def test_encode_draws_every_known_keypoint_and_limb():
     assert not heat[..., 3:18].any()
     drawn = {i // 2 for i in range(38) if field[..., i].any()}
     assert drawn == {COCO18.limbs.index((1, 2)), COCO18.limbs.index((1, 0))}
+
+
+def crowd(n: int, skeleton=COCO18, seed: int = 0) -> np.ndarray:
+    """Points of people in and around the map, some of them unknown; the first two nearly coincide."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(-60, 430, (n, skeleton.n_keypoints, 3))
+    points[..., 2] = rng.integers(0, 3, points.shape[:2])
+    points[1:2] = points[:1] + np.array([3, 3, 0])
+    return points
+
+
+def whole(points: np.ndarray, spec: TargetSpec) -> np.ndarray:
+    """The heatmaps (h, w, K + 1) in float64, every Gaussian drawn over the whole map."""
+    x, y = (spec.stride * np.arange(n) + (spec.stride - 1) / 2 for n in SIZE[::-1])
+    found = np.zeros((*SIZE, points.shape[1] + 1))
+    for person in points:
+        for k in np.flatnonzero(person[:, 2] > 0):
+            exponent = ((x - person[k, 0]) ** 2 + (y[:, None] - person[k, 1]) ** 2) / (2 * spec.sigma**2)
+            bump = np.exp(-exponent) * (exponent <= (spec.cutoff or np.inf))
+            merged = np.maximum(found[..., k], bump)
+            found[..., k] = merged if spec.overlap == "max" else np.minimum(found[..., k] + bump, 1)
+    found[..., -1] = 1 - found[..., :-1].max(axis=-1)
+    return found
+
+
+@pytest.mark.parametrize("sigma", [2.0, 7.0, 20.0])
+@pytest.mark.parametrize("name", TARGETS)
+def test_windows_lose_nothing_of_the_whole_map(name, sigma):
+    spec = replace(TARGETS[name], sigma=sigma)
+    points = crowd(6)
+
+    heat, _ = encode(points, COCO18, SIZE, spec)
+
+    np.testing.assert_allclose(heat, whole(points, spec), atol=1.5 * FLOAT)
+    if spec.cutoff is None:  # the background does not know that the window ends
+        np.testing.assert_array_equal(heat[..., -1], 1 - whole(points, spec)[..., :-1].max(axis=-1).astype(np.float32))
+
+
+def test_a_window_that_ends_too_soon_would_be_seen():
+    points = crowd(6)
+
+    heat, _ = encode(points, COCO18, SIZE, replace(PAPER, cutoff=13.0))
+
+    assert np.abs(heat - whole(points, PAPER)).max() > 10 * FLOAT
+
+
+@pytest.mark.parametrize("skeleton", [COCO18, MPI15, BODY25], ids=lambda s: s.name)
+def test_a_batch_is_its_images_one_by_one(skeleton):
+    people = [crowd(n, skeleton, n) for n in (2, 0, 1, 5)]
+
+    heat, field = encode_batch(people, skeleton, SIZE, PAPER)
+
+    for n, points in enumerate(people):
+        alone = encode(points, skeleton, SIZE, PAPER)
+        np.testing.assert_array_equal(heat[n], alone[0])
+        np.testing.assert_array_equal(field[n], alone[1])
+    assert (heat[1, ..., -1] == 1).all()
+    assert not heat[1, ..., :-1].any()
+    assert not field[1].any()
+    assert heat.dtype == field.dtype == np.float32
+
+
+def test_a_keypoint_that_is_no_number_draws_nothing():
+    points = np.full((1, 18, 3), np.nan)
+    points[..., 2] = 2
+
+    heat, field = encode(points, COCO18, SIZE, PAPER)
+
+    assert (heat[..., -1] == 1).all()
+    assert not field.any()

@@ -1,22 +1,26 @@
 """Maps of any stride are drawn, merged and decoded where they belong, and perfect maps give a high AP."""
 
+import json
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from benchmarks import ceiling
+from benchmarks import candidates, ceiling, maps
+from benchmarks.__main__ import parser
+from benchmarks.candidates import candidate
 from benchmarks.ceiling import as_stride_8, merged, strided
+from benchmarks.maps import Damage
 from shared import coco
 from shared.coco import ImageRecord
 from shared.codec import spec, targets
 from shared.codec.spec import DECODERS, STRIDE
-from shared.codec.targets import CAFFE, PAPER, TARGETS
+from shared.codec.targets import CAFFE, PAPER
 from shared.errors import UserError
-from shared.inference import merge
+from shared.merging import merge
 from shared.scenes import dataset
-from shared.skeleton import COCO18
+from shared.skeleton import COCO17, COCO18
 
 SIZE = (210, 330)  # of the image; at height 184 its sides are not whole cells
 HEIGHT = 184
@@ -140,8 +144,10 @@ def scenes():
     return coco.load(dataset.annotations("val", range(3)))
 
 
-def run(scenes, names=("paper",), strides=(8,), decoders=("reference-tensorboy",)):
-    return ceiling.run(scenes, scenes.images, names, strides, decoders, 368)
+def run(scenes, names=("paper",), strides=(8,), decoders=("reference-tensorboy",), **damage):
+    return ceiling.run(
+        scenes, scenes.images, names, strides, [candidate(name) for name in decoders], 368, Damage(**damage)
+    )
 
 
 def test_annotations_are_perfect_and_perfect_maps_nearly(scenes):
@@ -185,21 +191,96 @@ def test_crowds_and_people_without_keypoints_are_not_drawn():
     assert ceiling._people([]).shape == (0, 17, 3)
 
 
+@pytest.mark.parametrize("damage", [{"drop": 0.5}, {"blur": 3.0}, {"noise": 0.5}], ids=str)
+def test_spoilt_maps_cost_ap_and_are_the_same_every_time(scenes, damage):
+    clean, spoilt, again = (run(scenes, decoders=("fast",), **changes)[1]["AP"] for changes in ({}, damage, damage))
+
+    assert spoilt == again
+    assert spoilt < clean - 0.1
+
+
+@pytest.mark.parametrize("changes", [{"drop": 1.5}, {"blur": -1.0}, {"noise": float("nan")}], ids=str)
+def test_damage_that_cannot_be_is_refused(changes):
+    (name,) = changes
+
+    with pytest.raises(UserError, match=f"--{name} .*: expected a number from 0"):
+        Damage(**changes)
+
+
+def options(*arguments):
+    return parser().parse_args(["ceiling", *arguments])
+
+
+@pytest.fixture
+def annotated(scenes, tmp_path):
+    """The scenes as a file, and the options that name it."""
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps(scenes.raw))
+    return ["--data", "coco", "--annotations", str(path), "--targets", "paper", "--strides", "8"]
+
+
+def test_both_halves_are_all_images_once(annotated):
+    tune, test, both = (
+        ceiling.report(options(*annotated, "--decoders", "fast", "--half", half)) for half in ("tune", "test", "all")
+    )
+
+    assert (tune.settings["images"], test.settings["images"], both.settings["images"]) == (2, 1, 3)
+    assert "half test" in test.of
+
+
+def test_the_steps_are_rows_of_their_own(annotated):
+    rows = ceiling.report(options(*annotated, "--decoders", "fast", "--steps", "--limit", "1")).rows
+
+    assert [row["decoder"] for row in rows] == ["-", "fast", *(f"fast, {name}" for name in candidates.STEPS)]
+    assert {row["decoder"]: row["AP"] for row in rows}["fast, refine=None"] < rows[1]["AP"]
+
+
+def save_maps(scenes, folder, image_id=None):
+    """Perfect maps of the first scene, as a network's."""
+    record = scenes.images[0]
+    size = 46 * STRIDE, round(record.width / record.height * 46) * STRIDE
+    points = COCO18.convert_from(COCO17, ceiling._people(scenes.persons(record.id)))
+    fitted = maps.whole(size, (record.height, record.width))
+    points[..., :2] = (points[..., :2] - fitted.shift) / fitted.to_image
+    heat, paf = targets.encode(points, COCO18, (size[0] // STRIDE, size[1] // STRIDE))
+    sizes = {"input_hw": size, "orig_hw": (record.height, record.width)}
+    np.savez(folder / "1.npz", heat=heat, paf=paf, image_id=record.id if image_id is None else image_id, **sizes)
+
+
+def test_maps_from_files_are_decoded_where_they_are(scenes, annotated, tmp_path):
+    save_maps(scenes, tmp_path)
+
+    rows = ceiling.report(options(*annotated, "--decoders", "fast,reference", "--maps", str(tmp_path))).rows
+
+    assert [row["decoder"] for row in rows if row["targets"] == "real maps"] == ["fast", "reference"]
+    assert min(row["AP"] for row in rows if row["targets"] == "real maps") > 0.7
+
+
+def test_maps_without_annotations_are_refused(scenes, annotated, tmp_path):
+    with pytest.raises(UserError, match=r"no \*\.npz there"):
+        ceiling.report(options(*annotated, "--maps", str(tmp_path)))
+    save_maps(scenes, tmp_path, image_id=12345)
+    with pytest.raises(UserError, match="image 12345 has no annotations"):
+        ceiling.report(options(*annotated, "--limit", "1", "--maps", str(tmp_path)))
+    np.savez(tmp_path / "1.npz", heat=np.zeros((2, 2, 19)))
+    with pytest.raises(UserError, match=r"1\.npz: .*expected heat, paf, image_id"):
+        ceiling.report(options(*annotated, "--maps", str(tmp_path)))
+
+
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("arguments", "message"),
     [
-        ({"names": ["papr"]}, "--targets papr: unknown .did you mean paper"),
-        ({"strides": [8, 3]}, "--strides 8,3: expected some of 8, 4, 2, 1"),
-        ({"decoder_names": ["best"]}, "--decoder best: unknown"),
-        ({"height": 3}, "--height 3: expected 64 to 4096"),
-        ({"limit": 0}, "--limit 0: expected 1 or more"),
+        (["--targets", "papr"], "--targets papr: unknown .did you mean paper"),
+        (["--strides", "8,3"], "--strides 8,3: expected some of 8, 4, 2, 1"),
+        (["--decoders", "best"], "--decoder best: unknown"),
+        (["--decoders", "no_module:decode"], "--decoders no_module:decode: .*expected module:function"),
+        (["--decoders", "json:decode"], "--decoders json:decode: .*expected module:function"),
+        (["--height", "3"], "--height 3: expected 64 to 4096"),
+        (["--limit", "0"], "--limit 0: expected 1 or more"),
+        (["--data", "coco"], "--data coco and --annotations FILE: belong together"),
+        (["--maps", "there"], "--maps there: needs the --annotations"),
     ],
 )
-def test_strange_options_are_refused_before_anything_is_drawn(changes, message):
-    usual = {
-        "annotations": None, "names": list(TARGETS), "strides": [STRIDE], "decoder_names": ["reference"],
-        "height": 368, "limit": None,
-    }  # fmt: skip
-
+def test_strange_options_are_refused_before_anything_is_drawn(arguments, message):
     with pytest.raises(UserError, match=message):
-        ceiling.report(**{**usual, **changes})
+        ceiling.report(options(*arguments))

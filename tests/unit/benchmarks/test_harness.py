@@ -86,7 +86,7 @@ def test_the_machine_is_named():
         ("ceiling --data coco", "--data coco and --annotations FILE: belong together"),
         ("ceiling --annotations x.json", "--data coco and --annotations FILE: belong together"),
         ("ceiling --data coco --annotations none.json", "none.json: No such file"),
-        ("ceiling --strides eight", "--strides eight: expected whole numbers"),
+        ("ceiling --strides eight", "--strides eight: expected some of 8, 4, 2, 1"),
         ("data --seconds nan", "--seconds nan: expected a number above 0"),
         ("index --images 10 --people 31", "10 images, 31 people: expected"),
         ("speed", "invalid choice: 'speed'"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shared.data import sources
+from shared.data.arguments import add_arguments
 from shared.data.builtin import Builtin
 from shared.data.packed import pack
 from shared.errors import UserError
@@ -31,7 +32,7 @@ def scenes(tmp_path_factory):
 
 def options(*arguments):
     p = argparse.ArgumentParser()
-    sources.add_arguments(p)
+    add_arguments(p)
     p.add_argument("--val-annotations")
     p.add_argument("--val-images")
     p.add_argument("--validate-on", type=int, default=3)
