@@ -156,6 +156,7 @@ def _session(onnxruntime: Any, path: Path, device: str, threads: int | None) -> 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
     options.intra_op_num_threads = threads or 0
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # between images the cores are others'
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[chosen])
     except Exception as error:  # noqa: BLE001 (its exceptions share no public base class)
