@@ -21,7 +21,8 @@ from shared.data.source import Raw, Source
 from shared.data.sources import options_of
 from shared.errors import UserError
 from shared.initial import initial
-from shared.recipe import ema_decay, learning_rate, recipe
+from shared.recipe import ema_decay, learning_rate
+from shared.recipes import recipe
 from shared.samples import Pipeline
 from shared.skeleton import COCO17, COCO18
 

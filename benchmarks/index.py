@@ -23,7 +23,7 @@ from pathlib import Path
 import cv2
 from shared.data.folder import Folder
 from shared.data.index import Index
-from shared.recipe import recipe
+from shared.recipes import recipe
 from shared.samples import Pipeline
 cv2.setNumThreads(1)
 annotations, images, n_batches = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])

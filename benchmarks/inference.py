@@ -20,7 +20,7 @@ from shared import coco_ap, framework, initial
 from shared.errors import UserError
 from shared.inference import BottomUp
 from shared.net import PLAIN, Net, Preset
-from shared.recipe import recipe
+from shared.recipes import recipe
 from shared.weights import read, write
 
 ROOT = Path(__file__).resolve().parents[1]

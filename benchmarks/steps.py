@@ -14,7 +14,8 @@ from shared.data.source import Source
 from shared.data.sources import options_of
 from shared.errors import UserError
 from shared.initial import initial
-from shared.recipe import Recipe, ema_decay, learning_rate, recipe, to_dict
+from shared.recipe import Recipe, ema_decay, learning_rate, to_dict
+from shared.recipes import recipe
 from shared.samples import Batch, Pipeline
 from shared.weights import Arrays
 

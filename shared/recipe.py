@@ -1,9 +1,8 @@
 """Everything that changes a trained result, as frozen values with names; and the learning rate of every step."""
 
-import dataclasses
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -13,10 +12,7 @@ from shared.codec import targets
 from shared.codec.targets import TargetSpec
 from shared.data.rules import MAIN_PERSON, NECK
 from shared.errors import UserError, unknown
-from shared.preprocess import CAFFE, IMAGENET, PREPROCESS, Preprocess
-
-SAMPLES_TRAINVAL = 121_746  # the main persons of the Caffe training set, by which kevinlin's schedule counts
-SAMPLES_KEVINLIN = 117_576  # kevinlin's own
+from shared.preprocess import CAFFE, Preprocess
 
 
 @dataclass(frozen=True)
@@ -92,74 +88,6 @@ class Recipe:
     seed: int = 0
 
 
-def _kevinlin_drops(epochs: int = 100) -> tuple[int, ...]:
-    """Epoch e trains at .333 ** floor(e * 117,570 / (121,746 * 17)); an epoch is 11,757 steps of 10."""
-    per_epoch = SAMPLES_KEVINLIN // 10
-    powers = [e * per_epoch * 10 // (SAMPLES_TRAINVAL * 17) for e in range(epochs)]
-    return tuple(e * per_epoch for e in range(1, epochs) if powers[e] > powers[e - 1])
-
-
-# Zhe Cao's prototxt: base 4e-5, dropped at 136,106 (of 10 samples each), 600,000 iterations.
-ZC = Recipe(schedule=Schedule(base=4e-5, drops=(136_106, 272_212, 408_318, 544_424)))
-KL = Recipe(  # kevinlin311tw/keras-openpose-reproduce
-    main="keras", masks="keras", neck="keras", targets=targets.KERAS, augment=augment.KERAS,
-    optimizer=Optimizer(groups="keras"),
-    schedule=Schedule(base=2e-5, drops=_kevinlin_drops()),
-    steps=100 * (SAMPLES_KEVINLIN // 10), validate=SAMPLES_KEVINLIN // 10,
-)  # fmt: skip
-HLIU = Recipe(  # H-Liu1997/Pytorch_Pose_Estimation_Framework, its HDF5 loader and defaults, on the paper's network
-    main="keras", masks="keras", neck="keras", targets=targets.HL, augment=augment.HL, loss="euclidean_squared_mask",
-    optimizer=Optimizer("adam", groups="hliu"),
-    schedule=Schedule(base=1e-4, gamma=0.5, drops=(
-        200_000, 300_000, 360_000, 420_000, 480_000, 540_000, 600_000, 700_000, 800_000, 900_000,
-    )),
-    steps=300 * 11_787, validate=11_787,
-)  # fmt: skip
-TENSORBOY = Recipe(  # tensorboy/pytorch_Realtime_Multi-Person_Pose_Estimation, its VGG-19 script
-    preprocess=IMAGENET, samples="image", masks="none", neck="tensorboy", targets=targets.TENSORBOY,
-    augment=augment.TENSORBOY, loss="mean",  # an epoch is 56,599 images of train2017 (those with keypoints) by 72
-    optimizer=Optimizer(nesterov=True, velocity="torch", decay=0.0, groups="flat"),
-    schedule=Schedule(law="plateau", base=1.0, gamma=0.8), batch=72, steps=80 * 786, validate=786,
-)  # fmt: skip
-MODERN = Recipe(  # ours, for the full network on COCO
-    init="he", samples="image", main="caffe", masks="paper", neck="paper", targets=targets.PAPER,
-    augment=augment.MODERN, norm=True,
-    optimizer=Optimizer("adamw", decay=1e-2, groups="modern"),
-    schedule=Schedule(law="cosine", base=1e-3, warmup=1000),
-    batch=32, ema=0.9998, bf16=True, steps=200_000, validate=5000,
-)  # fmt: skip
-BUILTIN_SMALL = replace(  # drawn scenes are all of one size and never run out: little has to be augmented
-    MODERN, width=0.25, stages=3,
-    augment=replace(augment.MODERN, crop=256, scale=(0.9, 1.1), rotation=10.0, gain=0.1, offset=10.0),
-    schedule=Schedule(law="cosine", base=3e-3, warmup=200), batch=8, ema=0.999, steps=16_000, validate=2000,
-)  # fmt: skip
-OVERFIT = replace(  # a few pictures until they are learnt by heart: whether anything between file and AP is wrong
-    MODERN, width=0.25, stages=3,
-    augment=replace(augment.MODERN, crop=320, scale=(0.9, 1.1), rotation=5.0, gain=0.05, offset=5.0),
-    optimizer=Optimizer("adamw", decay=0.0, groups="modern"),
-    schedule=Schedule(law="cosine", base=2e-3, warmup=50), batch=4, ema=0.99, steps=2500, validate=500,
-)  # fmt: skip
-
-RECIPES = {
-    "zc": ZC, "kl": KL, "hliu": HLIU, "tensorboy": TENSORBOY, "modern": MODERN, "builtin_small": BUILTIN_SMALL,
-    "overfit": OVERFIT,
-}  # fmt: skip
-
-
-def recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """The named recipe with changes such as "steps=100", "augment.crop=256" or "targets=paper"."""
-    if name not in RECIPES:
-        raise unknown("--recipe", name, RECIPES)
-    found = RECIPES[name]
-    for change in changes:
-        key, equals, text = change.partition("=")
-        if not equals:
-            raise UserError(f"--set {change}: expected KEY=VALUE, such as steps=1000 or augment.crop=256")
-        found = _changed(found, key.split("."), text, key)
-    check(found)
-    return found
-
-
 def check(recipe: Recipe) -> None:
     """A `UserError` for values that cannot be trained with."""
     for name, choices in _CHOICES.items():
@@ -212,44 +140,6 @@ _LEAST = {
     "ema": 0,
     "clip": 0,
 }
-_NAMED: dict[str, Mapping[str, Any]] = {
-    "targets": targets.TARGETS, "augment": augment.AUGMENTS, "preprocess": PREPROCESS,
-}  # fmt: skip
-
-
-def _changed(value: Any, path: list[str], text: str, key: str) -> Any:
-    fields = {field.name for field in dataclasses.fields(value)}
-    if path[0] not in fields:
-        raise unknown(f"--set {key}: the name", path[0], sorted(fields))
-    old = getattr(value, path[0])
-    if len(path) > 1:
-        if not dataclasses.is_dataclass(old):
-            raise UserError(f"--set {key}: {path[0]} has no parts; give it a value itself")
-        return replace(value, **{path[0]: _changed(old, path[1:], text, key)})
-    if path[0] in _NAMED:
-        if text not in _NAMED[path[0]]:
-            raise unknown(f"--set {key}: the profile", text, _NAMED[path[0]])
-        return replace(value, **{path[0]: _NAMED[path[0]][text]})
-    return replace(value, **{path[0]: _parsed(text, old, key)})
-
-
-def _parsed(text: str, old: Any, key: str) -> Any:
-    """`text` as a value of the kind of `old`."""
-    try:
-        if isinstance(old, bool):
-            return {"true": True, "false": False}[text.lower()]
-        if isinstance(old, tuple):
-            kind = float if any(isinstance(item, float) for item in old) else int
-            found = tuple(kind(part) for part in text.split(",") if part)
-            if len(found) == len(old) or key.endswith("drops"):
-                return found
-        if key.endswith(("stages", "cutoff")):
-            return None if text.lower() == "none" else (int if key.endswith("stages") else float)(text)
-        if isinstance(old, (int, float, str)):
-            return type(old)(text)
-    except (KeyError, ValueError):
-        pass
-    raise UserError(f"--set {key}={text}: expected a value like {old!r}")
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -14,7 +14,8 @@ import numpy as np
 
 from shared.command import Command, command
 from shared.errors import UserError
-from shared.recipe import RECIPES, Recipe, ema_decay, learning_rate, to_dict
+from shared.recipe import Recipe, ema_decay, learning_rate, to_dict
+from shared.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = "checkpoint.safetensors"
@@ -98,8 +99,7 @@ class _Stop:
 
 def train(name: str, options: argparse.Namespace) -> int:
     """Train with a framework ("torch" or "keras"); the exit code."""
-    from shared import framework
-    from shared import recipe as recipes
+    from shared import framework, recipes
     from shared.data import sources
     from shared.initial import from_file, initial
     from shared.samples import Pipeline

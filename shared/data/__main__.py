@@ -17,7 +17,7 @@ _NAMES = {
 def _show(options: argparse.Namespace) -> None:
     import cv2
 
-    from shared import recipe as recipes
+    from shared import recipes
     from shared.data import sources
     from shared.data.view import picture
     from shared.samples import Pipeline

@@ -148,7 +148,7 @@ from keras_impl.ranks import Ranks
 from keras_impl.training import Trainer
 from shared.data.builtin import Builtin
 from shared.initial import initial
-from shared.recipe import ZC
+from shared.recipes import ZC
 from shared.samples import Pipeline
 recipe = replace(ZC, width=1 / 16, stages=2, init="he", batch=4, ema=0.9, augment=replace(ZC.augment, crop=64))
 batches = [Pipeline(Builtin(), recipe).batch(range(4 * step, 4 * step + 4)) for step in range(4)]

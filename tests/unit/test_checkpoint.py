@@ -13,7 +13,8 @@ from safetensors.numpy import save_file
 from shared import checkpoint
 from shared.checkpoint import FORMAT, Checkpoint
 from shared.errors import UserError
-from shared.recipe import KL, ZC, recipe, to_dict
+from shared.recipe import to_dict
+from shared.recipes import KL, ZC, recipe
 
 ABOUT = {"framework": "torch", "recipe": to_dict(ZC), "data": {"name": "drawn", "sha256": "ab", "samples": 10}}
 STATE = {

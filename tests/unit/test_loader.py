@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import UserError
 from shared.loader import Share, batches
-from shared.recipe import BUILTIN_SMALL
+from shared.recipes import BUILTIN_SMALL
 from shared.samples import Pipeline
 from tests.unit.drawn import Drawn
 

@@ -12,22 +12,8 @@ from shared.data.rules import MAIN_PERSON, NECK
 from shared.errors import UserError
 from shared.groups import RULES
 from shared.preprocess import CAFFE, IMAGENET
-from shared.recipe import (
-    BUILTIN_SMALL,
-    HLIU,
-    KL,
-    MODERN,
-    RECIPES,
-    TENSORBOY,
-    ZC,
-    Recipe,
-    Schedule,
-    check,
-    ema_decay,
-    learning_rate,
-    recipe,
-    to_dict,
-)
+from shared.recipe import Recipe, Schedule, check, ema_decay, learning_rate, to_dict
+from shared.recipes import BUILTIN_SMALL, HLIU, KL, MODERN, RECIPES, TENSORBOY, ZC, recipe
 
 EPOCH = 11_757  # steps of kevinlin's: 117,576 samples, 10 at a time
 

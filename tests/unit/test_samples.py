@@ -13,7 +13,8 @@ from shared.data.builtin import Builtin
 from shared.data.source import Raw
 from shared.errors import UserError
 from shared.image import encoded
-from shared.recipe import BUILTIN_SMALL, Recipe
+from shared.recipe import Recipe
+from shared.recipes import BUILTIN_SMALL
 from shared.samples import Pipeline, describe
 from shared.scenes.generator import generate
 from shared.skeleton import COCO17, COCO18, MPI15, MPII16

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import data
 from benchmarks.__main__ import parser
 from shared.errors import UserError
-from shared.recipe import recipe
+from shared.recipes import recipe
 from shared.scenes import dataset
 
 

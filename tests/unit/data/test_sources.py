@@ -12,7 +12,7 @@ from shared.data.arguments import add_arguments
 from shared.data.builtin import Builtin
 from shared.data.packed import pack
 from shared.errors import UserError
-from shared.recipe import BUILTIN_SMALL, MODERN, ZC
+from shared.recipes import BUILTIN_SMALL, MODERN, ZC
 from shared.samples import Pipeline
 from shared.scenes import dataset
 
