@@ -16,6 +16,7 @@ from shared.skeleton import Skeleton
 
 STEPS: dict[str, dict[str, Any]] = {  # each rule of the fast decoder switched off, or brought to the published value
     "refine=None": {"refine": None},
+    "noise=0": {"noise": 0.0},
     "strength=0": {"strength": 0.0},
     "join=None": {"join": None},
     "min_keypoints=4, keep=0": {"min_keypoints": 4, "keep": 0.0},

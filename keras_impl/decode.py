@@ -12,7 +12,7 @@ from keras import ops
 
 from shared.codec import fast
 from shared.codec.fast import Candidates
-from shared.codec.fast_numpy import BRIGHTEST, DARKEST, FLATTEST, FURTHEST, SIDE
+from shared.codec.fast_numpy import BRIGHTEST, DARKEST, FLATTEST, FURTHEST, QUARTER, SIDE, noise_step
 from shared.codec.spec import FastSpec
 from shared.merging import View, mirrored_channels
 from shared.skeleton import Skeleton
@@ -60,7 +60,7 @@ def candidates(maps: Sequence[Mapping[str, Tensor]], skeleton: Skeleton, spec: F
 
 def _peaks(heat: Tensor, spec: FastSpec) -> tuple[Tensor, Tensor]:
     """(n, 3) x, y, height of the peaks of heat (N, h, w, K), float64, by image and keypoint; (N * K + 1,) firsts."""
-    is_largest = ops.logical_and(heat > spec.peak_threshold, heat == ops.max_pool(heat, 3, 1, "same"))
+    is_largest = ops.logical_and(heat > _threshold(heat, spec), heat == ops.max_pool(heat, 3, 1, "same"))
     by_keypoint = ops.transpose(ops.cast(is_largest, heat.dtype), (0, 3, 1, 2))
     places = ops.stack(ops.nonzero(by_keypoint), axis=1)
     patches = _patches(heat, places)
@@ -76,6 +76,16 @@ def _peaks(heat: Tensor, spec: FastSpec) -> tuple[Tensor, Tensor]:
     move_y, rise_y = _vertex(_mean(patches, axis=2), spec.curvature)
     height = ops.minimum(height * ops.exp(rise_x + rise_y), BRIGHTEST)
     return ops.stack([x + move_x, y + move_y, height], axis=1), firsts
+
+
+def _threshold(heat: Tensor, spec: FastSpec) -> Tensor | float:
+    """A cell's least value to be a peak of heat (N, h, w, K), (N, 1, 1, 1): see `shared.codec.fast_numpy.threshold`."""
+    if not spec.noise:
+        return spec.peak_threshold
+    step = noise_step(*heat.shape[1:3])
+    values = ops.reshape(ops.abs(heat[:, ::step, ::step]), (len(heat), -1))
+    quarter = ops.sort(values, axis=1)[:, values.shape[1] // 4]
+    return ops.reshape(ops.maximum(spec.noise / QUARTER * quarter, spec.peak_threshold), (-1, 1, 1, 1))
 
 
 def _patches(heat: Tensor, places: Tensor) -> Tensor:

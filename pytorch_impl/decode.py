@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from shared.codec import fast
 from shared.codec.fast import Candidates
-from shared.codec.fast_numpy import BRIGHTEST, DARKEST, FLATTEST, FURTHEST, SIDE
+from shared.codec.fast_numpy import BRIGHTEST, DARKEST, FLATTEST, FURTHEST, QUARTER, SIDE, noise_step
 from shared.codec.spec import FastSpec
 from shared.merging import View, mirrored_channels
 from shared.skeleton import Skeleton
@@ -60,7 +60,7 @@ def candidates(maps: Sequence[Mapping[str, Tensor]], skeleton: Skeleton, spec: F
 
 def _peaks(heat: Tensor, spec: FastSpec) -> tuple[Tensor, Tensor]:
     """(n, 3) x, y, height of the peaks of heat (N, K, h, w), float64, by image and keypoint; (N * K + 1,) firsts."""
-    is_largest = (heat > spec.peak_threshold) & (heat == F.max_pool2d(heat, 3, stride=1, padding=1))
+    is_largest = (heat > _threshold(heat, spec)) & (heat == F.max_pool2d(heat, 3, stride=1, padding=1))
     places = torch.nonzero(is_largest)
     patches = _patches(heat, places)
     first = torch.nonzero((patches.flatten(1)[:, :4] < patches[:, 1, 1:2]).all(dim=1))[:, 0]  # of equal neighbours
@@ -75,6 +75,16 @@ def _peaks(heat: Tensor, spec: FastSpec) -> tuple[Tensor, Tensor]:
     move_y, rise_y = _vertex(_mean(patches, dim=2), spec.curvature)
     height = (height * torch.exp(rise_x + rise_y)).clamp(max=BRIGHTEST)
     return torch.stack([x + move_x, y + move_y, height], dim=1), firsts
+
+
+def _threshold(heat: Tensor, spec: FastSpec) -> Tensor | float:
+    """A cell's least value to be a peak of heat (N, K, h, w), (N, 1, 1, 1): see `shared.codec.fast_numpy.threshold`."""
+    if not spec.noise:
+        return spec.peak_threshold
+    step = noise_step(*heat.shape[2:])
+    values = heat[..., ::step, ::step].abs().flatten(1)
+    quarter = values.kthvalue(values.shape[1] // 4 + 1, dim=1).values
+    return (spec.noise / QUARTER * quarter).clamp(min=spec.peak_threshold).view(-1, 1, 1, 1)
 
 
 def _patches(heat: Tensor, places: Tensor) -> Tensor:

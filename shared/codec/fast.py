@@ -43,11 +43,11 @@ def decode(maps: Maps, skeleton: Skeleton, spec: FastSpec) -> list[Pose]:
 def peaks(heat: np.ndarray, n_keypoints: int, spec: FastSpec) -> tuple[np.ndarray, np.ndarray]:
     """Peaks of heat (h, w, C): (n, 3) x, y in cells and height, and (K + 1,) where each keypoint's begin."""
     if not jit.available():
-        return fast_numpy.peaks(heat, n_keypoints, spec)
+        return fast_numpy.peaks(np.asarray(heat, np.float32), n_keypoints, spec)
     from shared.codec import fast_kernels
 
-    threshold = np.float32(spec.peak_threshold)  # as the maps: the loop over all cells converts nothing
     cells = np.ascontiguousarray(heat, np.float32)
+    threshold = fast_numpy.threshold(cells, n_keypoints, spec)
     found = fast_kernels.peaks(cells, n_keypoints, threshold, spec.curvature, spec.refine is not None)
     return found[0], found[1]
 

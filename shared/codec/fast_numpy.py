@@ -10,7 +10,28 @@ SIDE = 0.5  # weight of the rows beside a peak's own, when its place along the r
 FLATTEST = 0.4  # least curvature of a peak, as a share of that of a drawn one
 FURTHEST = 0.75  # cells that a peak moves at most
 BRIGHTEST = 1.2  # height of a peak at most
+QUARTER = 0.31863936  # a quarter of normal values are nearer to 0 than so many deviations
+_NOISE_CELLS = 256  # about as many tell the noise
 _STEPS = (-1, 0, 1)
+
+
+def threshold(heat: np.ndarray, n_keypoints: int, spec: FastSpec) -> np.float32:
+    """A cell's least value to be a peak of heat (h, w, C) float32.
+
+    Heatmaps are zero nearly everywhere, even in a crowd, so that the smallest quarter of their magnitudes is noise.
+    """
+    least = np.float32(spec.peak_threshold)
+    if not spec.noise:
+        return least
+    step = noise_step(*heat.shape[:2])
+    values = np.abs(heat[::step, ::step, :n_keypoints]).ravel()
+    rank = len(values) // 4
+    return np.maximum(least, np.float32(spec.noise / QUARTER) * np.partition(values, rank)[rank])
+
+
+def noise_step(height: int, width: int) -> int:
+    """Every so many rows and columns of a map are enough to tell its noise."""
+    return max(1, int((height * width / _NOISE_CELLS) ** 0.5))
 
 
 def peaks(heat: np.ndarray, n_keypoints: int, spec: FastSpec) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +39,7 @@ def peaks(heat: np.ndarray, n_keypoints: int, spec: FastSpec) -> tuple[np.ndarra
     h, w = heat.shape[:2]
     maps = np.moveaxis(heat[..., :n_keypoints], -1, 0).astype(np.float64)  # (K, h, w)
     padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    is_peak = maps > np.float32(spec.peak_threshold)  # as compiled: a value of float32 is compared with one
+    is_peak = maps > threshold(heat, n_keypoints, spec)
     for dy in _STEPS:
         for dx in _STEPS:
             if dy or dx:

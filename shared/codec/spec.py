@@ -45,7 +45,8 @@ class DecoderSpec:
 class FastSpec(DecoderSpec):
     """The rules of our own decoder.  Each can be switched off; docs/benchmarks.md says what each is worth.
 
-    `peak_threshold`: a cell's least value to be a peak.
+    `peak_threshold`: a cell's least value to be a peak.  `noise`: at least so many deviations of the heatmaps' noise,
+    which is told by their lowest quarter (`shared.codec.fast_numpy.threshold`).
     `refine`: "gaussian" takes peaks to the vertex of the parabola through the logarithms around them, which inverts a
     Gaussian; None leaves them at their cells.  `sigma`: of the drawn Gaussian, px of the network's input.
     `samples` points of a limb are read between cells; more than `limb_fraction` of them must exceed `paf_threshold`.
@@ -61,6 +62,7 @@ class FastSpec(DecoderSpec):
     core: str = "fast"
     resolution: str = "stride"
     peak_threshold: float = 0.05
+    noise: float = 3.0
     refine: str | None = "gaussian"
     sigma: float = 7.0
     samples: int = 10

@@ -62,9 +62,9 @@ def assert_same(ours, maps, skeleton=COCO18, spec=FAST):
 
 
 def noise(size, seed, skeleton=COCO18):
-    """Maps of a few levels, so that neighbours are often equal."""
+    """Maps of a few levels, so that neighbours are often equal, and with so many zeros that they are no noise."""
     rng = np.random.default_rng(seed)
-    heat = rng.integers(0, 8, (*size, skeleton.n_heat)).astype(np.float32) / 8
+    heat = rng.integers(-5, 8, (*size, skeleton.n_heat)).clip(0).astype(np.float32) / 8
     return {"heat": heat, "paf": rng.uniform(-0.3, 0.7, (*size, skeleton.n_paf)).astype(np.float32)}
 
 
@@ -76,6 +76,18 @@ def test_the_candidates_of_noise_are_the_host_s(framework, size, changes):
 
     for ours, maps in zip(found(framework, batch, spec=replace(DEVICE, **changes)), batch, strict=True):
         assert_same(ours, maps, spec=replace(FAST, **changes))
+
+
+@FRAMEWORKS
+@pytest.mark.parametrize("size", [(46, 82), (5, 6)])
+def test_each_image_has_the_threshold_of_its_own_noise(framework, size):
+    rng = np.random.default_rng(0)
+    batch = [{**noise(size, 0), "heat": rng.normal(0, s, (*size, 19)).astype(np.float32)} for s in (0.001, 0.05, 0.4)]
+
+    for ours, maps in zip(found(framework, batch), batch, strict=True):
+        assert_same(ours, maps)
+    with pytest.raises(AssertionError):
+        assert_same(found(framework, batch)[1], batch[1], spec=replace(FAST, noise=0.0))
 
 
 @FRAMEWORKS

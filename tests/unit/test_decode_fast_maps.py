@@ -13,7 +13,7 @@ import pytest
 from benchmarks import ceiling
 from benchmarks.candidates import candidate, steps
 from shared import coco, coco_ap, jit, merging
-from shared.codec import decoders, fast
+from shared.codec import decoders, fast, fast_numpy
 from shared.codec.spec import DECODERS, FAST, STRIDE
 from shared.skeleton import COCO18
 from tests.unit.people import COCO_MINI, crowd, drawn, needs_coco_mini, part, people, person, poses, stored
@@ -27,9 +27,10 @@ needs_val = pytest.mark.skipif(not VAL.is_file(), reason=f"no {VAL}: the project
 
 
 def noise(size, seed=0):
+    """Peaks everywhere, and so many zeros between them that they do not count as noise."""
     rng = np.random.default_rng(seed)
     heat = rng.random((*size, COCO18.n_heat), np.float32)
-    return {"heat": heat, "paf": rng.normal(0, 1, (*size, COCO18.n_paf)).astype(np.float32)}
+    return {"heat": heat * (heat > 0.4), "paf": rng.normal(0, 1, (*size, COCO18.n_paf)).astype(np.float32)}
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -57,7 +58,7 @@ def test_values_that_are_not_numbers_end_in_no_such_people(compiled, monkeypatch
 
 
 def test_equal_values_everywhere_are_one_peak():
-    points, firsts = fast.peaks(np.full((20, 30, 19), 0.5, np.float32), 18, FAST)
+    points, firsts = fast.peaks(np.full((20, 30, 19), 0.5, np.float32), 18, replace(FAST, noise=0.0))
 
     np.testing.assert_array_equal(np.diff(firsts), 1)
     assert len(points) == 18
@@ -85,6 +86,37 @@ def test_each_peak_belongs_to_one_person_at_most():
 
     used = slots[slots >= 0]
     assert len(np.unique(used)) == len(used) == len(points)
+
+
+def noisy(maps, sigma, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: (field + rng.normal(0, sigma, field.shape)).astype(np.float32) for name, field in maps.items()}
+
+
+@pytest.mark.parametrize("size", [(46, 82), (92, 164), (13, 17)])
+def test_the_threshold_is_three_deviations_of_the_noise(size):
+    heat = noisy({"heat": np.zeros((*size, 19))}, 0.05)["heat"]
+
+    assert fast_numpy.threshold(heat, 18, FAST) == pytest.approx(0.15, rel=0.1)
+    assert fast_numpy.threshold(heat, 18, replace(FAST, noise=0.0)) == np.float32(0.05)
+    assert fast_numpy.threshold(heat / 100, 18, FAST) == np.float32(0.05)
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_people_are_no_noise(count):
+    assert fast_numpy.threshold(drawn(COCO18, crowd(COCO18, count))["heat"], 18, FAST) == np.float32(0.05)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_noise_hides_nobody_and_invents_nobody(compiled, monkeypatch):
+    monkeypatch.setenv(jit.OFF, "1" if compiled else "0")
+    maps = drawn(COCO18, crowd(COCO18, 3))
+    spoilt = noisy(maps, 0.05)
+
+    assert len(poses(spoilt)) == len(poses(maps)) == 3
+    assert len(fast.peaks(spoilt["heat"], 18, replace(FAST, noise=0.0))[0]) > 10 * len(
+        fast.peaks(maps["heat"], 18, FAST)[0]
+    )
 
 
 def everything(maps, **changes):
