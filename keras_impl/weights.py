@@ -13,7 +13,8 @@ from shared import hdf5
 from shared.errors import WeightError
 from shared.weights import Arrays, ModelInfo, replacing
 
-OIHW_TO_HWIO = (2, 3, 1, 0)
+OIHW_TO_HWIO = (2, 3, 1, 0)  # and, of a transposed convolution, (in, out, h, w) to (h, w, out, in)
+HWIO_TO_OIHW = (3, 2, 0, 1)
 _INFO = "pose_info"  # attribute of the root group of the .weights.h5 that we write
 # Keras's name of a variable -> torch's
 _KINDS = {
@@ -25,13 +26,6 @@ _KINDS = {
 def canonical(layer: str, variable: str) -> str:
     """The canonical name of a Keras variable.  Layer names must not have dots, so `__` stands for a dot."""
     return f"{layer.replace('__', '.')}.{_KINDS.get(variable, variable)}"
-
-
-def _axes(layer: keras.Layer, rank: int) -> tuple[int, ...]:
-    """The transposition that takes torch's axes to those of `layer`."""
-    if rank != 4:
-        return tuple(range(rank))
-    return (2, 3, 0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else OIHW_TO_HWIO
 
 
 def variables(network: keras.Model) -> dict[str, tuple[keras.Layer, Any]]:
@@ -51,8 +45,26 @@ def get_arrays(network: keras.Model) -> Arrays:
 def to_torch(layer: keras.Layer, value: Any) -> np.ndarray:
     """A tensor shaped like a variable of `layer`, in torch's axis order."""
     array = np.asarray(keras.ops.convert_to_numpy(value))
-    inverse = np.argsort(_axes(layer, array.ndim))
-    return np.ascontiguousarray(array.transpose(inverse) if array.ndim != 3 else array.reshape(-1))
+    if isinstance(layer, keras.layers.DepthwiseConv2D) and array.ndim == 4:  # (h, w, in, out / in)
+        array = array.transpose(2, 3, 0, 1)
+        array = array.reshape(-1, 1, *array.shape[2:])
+    elif isinstance(layer, keras.layers.LayerNormalization):  # over channels, which PyTorch has first
+        array = array.reshape(-1, 1, 1)
+    elif array.ndim == 4:
+        array = array.transpose(HWIO_TO_OIHW)
+    elif array.ndim == 3:  # the slopes of a PReLU, shared over the axes of the image
+        array = array.reshape(-1)
+    return np.ascontiguousarray(array)
+
+
+def _from_torch(layer: keras.Layer, variable: Any, array: np.ndarray) -> np.ndarray:
+    """The inverse of `to_torch`, for one variable of `layer`."""
+    if array.ndim == 4 and isinstance(layer, keras.layers.DepthwiseConv2D):
+        height, width, cin, multiplier = variable.shape
+        return array.reshape(cin, multiplier, height, width).transpose(2, 3, 0, 1)
+    if array.ndim == 4:
+        return array.transpose(OIHW_TO_HWIO)
+    return array.reshape(variable.shape)  # a PReLU's slopes and a layer norm's arrays have other axes of length 1
 
 
 def set_arrays(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
@@ -61,9 +73,7 @@ def set_arrays(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
     if known.keys() != arrays.keys():
         raise KeyError(f"weights of another network: {sorted(known.keys() ^ arrays.keys())[:4]}")
     for name, (layer, variable) in known.items():
-        array = arrays[name].transpose(_axes(layer, arrays[name].ndim))
-        # A PReLU's slope is (C,) in a file and (1, 1, C) in Keras, which shares it over the axes of the image.
-        variable.assign(array[None, None] if len(variable.shape) == 3 else array)
+        variable.assign(_from_torch(layer, variable, arrays[name]))
 
 
 def read_native(path: Path) -> Mapping[str, Any]:

@@ -6,11 +6,14 @@ from dataclasses import asdict, replace
 from math import prod
 from typing import Any, Protocol
 
+from shared.arch import hrnet, lpn, pose_resnet
 from shared.arch.body25 import Body25Spec
 from shared.arch.cpm import CpmSpec
 from shared.arch.mobilenet_v2_small import MobilenetV2SmallSpec
 from shared.arch.openpose import OpenPoseSpec
+from shared.arch.residual import FINAL
 from shared.errors import UserError, WeightError, unknown
+from shared.skeleton import skeleton
 
 
 class Spec(Protocol):
@@ -34,23 +37,27 @@ class Spec(Protocol):
         """Layer name -> field, for every stage, in the order of the forward pass."""
 
 
-SPECS: dict[str, Any] = {
-    spec.name: spec
-    for spec in (
-        OpenPoseSpec("coco18", "coco18", 6),
-        OpenPoseSpec("mpi15", "mpi15", 6),
-        OpenPoseSpec("mpi15_4stages", "mpi15", 4),
-        Body25Spec("body25", "body25"),
-        Body25Spec("coco18_dense", "coco18"),
-        CpmSpec("hand21", "hand21"),
-        CpmSpec("face70", "face70"),
-        MobilenetV2SmallSpec(),
-    )
-}
+_ALL: tuple[Any, ...] = (
+    OpenPoseSpec("coco18", "coco18", 6),
+    OpenPoseSpec("mpi15", "mpi15", 6),
+    OpenPoseSpec("mpi15_4stages", "mpi15", 4),
+    Body25Spec("body25", "body25"),
+    Body25Spec("coco18_dense", "coco18"),
+    CpmSpec("hand21", "hand21"),
+    CpmSpec("face70", "face70"),
+    MobilenetV2SmallSpec(),
+    *map(hrnet.HrnetSpec, hrnet.LAYOUTS),
+    *map(lpn.LpnSpec, lpn.LAYOUTS),
+    *map(pose_resnet.PoseResnetSpec, pose_resnet.LAYOUTS),
+)
+SPECS = {spec.name: spec for spec in _ALL}
+# Skeleton -> the size of the input that networks were published for; a weight file's shapes do not tell it.
+_SIZES = {"coco17": (256, 192), "mpii16": (256, 256)}
+_FIELDS = ("width", "stages", "norm", "skeleton", "size")  # of a spec in a weight file, beside its name
 
 
 def spec(name: str, **changes: Any) -> Any:
-    """The spec of that name, with `width` or `stages` replaced where the family has them."""
+    """The spec of that name, with `width`, `stages`, `skeleton` or `size` replaced where the family has them."""
     if name not in SPECS:
         raise unknown("model", name, SPECS)
     base = SPECS[name]
@@ -86,18 +93,26 @@ def cut(spec: Any, stages: int | None) -> Any:
     return replace(spec, stages=stages)
 
 
+def top_down(spec: Any) -> bool:
+    """Whether the network sees one person, cut out of an image to `spec.size`, and not a whole image."""
+    return hasattr(spec, "size")
+
+
 def to_dict(spec: Any) -> dict[str, Any]:
-    return asdict(spec)
+    """The spec as JSON has it: `from_dict` reads it."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(spec).items()}
 
 
 def from_dict(values: Mapping[str, Any]) -> Any:
     """The inverse of `to_dict`: a spec as a weight file stores it."""
-    return spec(values["name"], **{k: v for k, v in values.items() if k in ("width", "stages", "norm")})
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key in _FIELDS}
+    return spec(values["name"], **given)
 
 
 def infer(shapes: Mapping[str, tuple[int, ...]], where: str, name: str | None = None) -> Any:
-    """The spec whose weights have exactly these names and shapes, with its width and stages.
+    """The spec whose weights have exactly these names and shapes, with its width, stages and skeleton.
 
+    A network for one person gets the size that was published for its skeleton, which the shapes do not tell.
     `name` restricts the search to one model.  Raises `WeightError` that names the nearest architecture and what
     is missing from it and left over.
     """
@@ -131,6 +146,8 @@ def mismatch(expected: Any, given: Mapping[str, tuple[int, ...]], where: str) ->
 
 def _variants(base: Any, shapes: Mapping[str, tuple[int, ...]]) -> list[Any]:
     """`base` at the width and with the number of stages that the file suggests."""
+    if top_down(base):
+        return _top_down_variants(base, shapes)
     fields = asdict(base)
     changes: dict[str, Any] = {}
     if "width" in fields and "conv1_1.weight" in shapes:
@@ -143,6 +160,14 @@ def _variants(base: Any, shapes: Mapping[str, tuple[int, ...]]) -> list[Any]:
     if base.name == "mpi15" and changes.get("stages") == 4:  # published under a name of its own
         return [base]
     return [replace(base, **changes)]
+
+
+def _top_down_variants(base: Any, shapes: Mapping[str, tuple[int, ...]]) -> list[Any]:
+    n_keypoints = shapes.get(f"{FINAL}.weight", (0,))[0]
+    for name, size in _SIZES.items():
+        if skeleton(name).n_keypoints == n_keypoints:
+            base = replace(base, skeleton=name, size=size)
+    return [replace(base, width=width) for width in base.widths(shapes)] or [base]
 
 
 def expect(found: Any, name: str | None, where: str) -> None:
