@@ -31,8 +31,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--prototxt", type=Path, help="caffe: default is the caffemodel's name with .prototxt")
     p.add_argument("--model", help="architecture, where the weights do not say it (docs/weights.md)")
     p.add_argument("--data", default="builtin", help="builtin, coco or mpii")
-    p.add_argument("--images", type=Path, help="folder of the pictures (coco)")
-    p.add_argument("--annotations", type=Path, help="person_keypoints_*.json (coco)")
+    p.add_argument("--images", type=Path, help="folder of the pictures (coco, mpii)")
+    p.add_argument("--annotations", type=Path, help="person_keypoints_*.json (coco), or valid.json (mpii)")
+    p.add_argument("--truth", type=Path, help="mpii: gt_valid.mat, or JSON of its content; default beside valid.json")
     p.add_argument("--subset", help="1160, 2693, 5000, or a file of image ids; default all images")
     p.add_argument("--limit", type=int, help="only the first N images of the subset")
     p.add_argument("--scales", default="1", help="image scales, such as 0.5,1,1.5,2 (the paper's)")
@@ -40,11 +41,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--height", type=int, default=368, help="px of scale 1 (default 368)")
     p.add_argument(
         "--decoder",
-        default="fast",
-        help="fast, device (the same on a GPU), or a published one: reference, reference-hl, -tensorboy, -openpose",
+        help="fast (default), device (the same on a GPU), or a published one: reference, reference-hl, -tensorboy, "
+        "-openpose; for networks of one person argmax (default), softargmax, dark, udp, ...",
     )
     p.add_argument("--fit", help="geometry other than the decoder's own: kl, hl, tensorboy, openpose, ...")
-    p.add_argument("--boxes", help="gt or a detections file: for top-down networks")
+    p.add_argument("--boxes", help="of networks of one person: gt, or a file of COCO detections")
+    p.add_argument("--box-threshold", type=float, default=0.0, help="least score of a detection (default 0)")
+    p.add_argument("--size", metavar="HxW", help="of the crops of one person; default the network's own")
+    p.add_argument("--nms", default="hard", help="hard, soft or none: doubles of one person (OKS)")
+    p.add_argument("--shift", action=argparse.BooleanOptionalAction, default=True, help="move mirrored maps a column")
     p.add_argument("--device", default="cpu", help="cpu or cuda")
     p.add_argument("--batch", type=int, metavar="N", help="images of one size at once; default 1, on a GPU 8")
     p.add_argument("--scorer", default="pycocotools", help="pycocotools, or faster-coco-eval where it is installed")
@@ -63,10 +68,10 @@ def main(options: argparse.Namespace) -> int:
     from eval import data as sources
     from eval import protocol as protocols
     from eval import runner, stages
+    from eval.predictors import choose
     from shared import coco, framework
-    from shared.inference import BottomUp
 
-    data = sources.builtin() if options.data == "builtin" else sources.from_files(options.annotations, options.images)
+    data = _data(options)
     subset, records = sources.subset(data, options.subset, options.annotations)
     if options.limit is not None:
         subset, records = f"{subset}, first {options.limit}", records[: options.limit]
@@ -79,10 +84,9 @@ def main(options: argparse.Namespace) -> int:
         prototxt=options.prototxt,
         preset=preset(options),
     )
-    predictor = BottomUp(net, options.decoder, options.fit, options.height, scales, options.flip)
-    if not predictor.skeleton.limbs:
-        raise UserError(f"{options.weights}: {net.info.spec.name} does not find people; expected a network of bodies")
-    record = protocols.protocol(data.identity, subset, [r.id for r in records], predictor.describe(), _model(net))
+    chosen = choose(net, options, data, records, scales)
+    ids = [r.id for r in records]
+    record = protocols.protocol(data.identity, subset, ids, chosen.about, _model(net), data.metric.about, chosen.boxes)
     identity = {"protocol": protocols.digest(record), "weights": net.weights_sha256, "runtime": net.runtime}
     batch = options.batch or (1 if options.device == "cpu" else _GPU_BATCH)
     identity["batch"] = str(batch)  # it may change the last bits of a result
@@ -95,14 +99,26 @@ def main(options: argparse.Namespace) -> int:
         _print(finished, out)
         return 0
     warm_up(net)
-    groups = stages.groups(records, predictor.input_sizes, batch)
-    run = runner.predict_share(groups, data.read, predictor, out, identity, options.resume, shard)
+    groups = stages.groups(records, chosen.predictor.input_sizes, batch)
+    run = runner.predict_share(groups, chosen.read, chosen.predictor, out, identity, options.resume, shard)
     if run is None:
         print(f"part {shard[0]} of {shard[1]} is done; the last one to end writes the result to {out}")
         return 0
     metrics = _finish(out, run, data, records, record, identity, options)
     _print(metrics, out)
     return 0
+
+
+def _data(options: argparse.Namespace) -> Any:
+    from eval import data as sources
+
+    if options.data == "builtin":
+        return sources.builtin()
+    if options.data == "mpii":
+        from eval.mpii import from_files
+
+        return from_files(options.annotations, options.images, options.truth)
+    return sources.from_files(options.annotations, options.images)
 
 
 def _scales(text: str) -> tuple[float, ...]:
@@ -125,9 +141,9 @@ def _shard(text: str | None) -> tuple[int, int]:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from eval.predictors import check_decoder
     from shared import coco_ap, framework
     from shared.arch import catalogue
-    from shared.codec.spec import DECODERS
     from shared.fit import fit
 
     preset(options)
@@ -135,14 +151,11 @@ def _check(options: argparse.Namespace) -> None:
     coco_ap.require(options.scorer)
     if options.data not in _DATA:
         raise unknown("--data", options.data, _DATA)
-    if options.data == "mpii":
-        raise UserError("--data mpii: comes with the top-down networks, which are not here yet; use coco or builtin")
+    if options.truth is not None and options.data != "mpii":
+        raise UserError("--truth: is for --data mpii; add it, or leave it out")
     if options.data == "builtin" and (options.images or options.annotations):
         raise UserError("--images and --annotations: are for --data coco; add it, or leave them out")
-    if options.boxes is not None:
-        raise UserError("--boxes: is for top-down networks; this network finds people itself, leave it out")
-    if options.decoder not in DECODERS:
-        raise unknown("--decoder", options.decoder, DECODERS)
+    check_decoder(options.decoder)
     if options.fit is not None:
         fit(options.fit)
     if options.model is not None:
@@ -199,13 +212,12 @@ def _finish(
 ) -> dict[str, Any]:  # fmt: skip
     """Write predictions.json, report.html and metrics.json, in this order, each at once; the last says "finished"."""
     from eval import report, runner
-    from shared import coco_ap
     from shared.weights import replacing
 
     ids = [r.id for r in records]
     predictions = run.flat()
     before = time.perf_counter()
-    numbers = coco_ap.score(predictions, data.dataset.raw, ids, options.scorer)
+    numbers = data.metric.score(predictions, ids, options.scorer)
     metrics = {
         "numbers": numbers,
         "framework": options.framework,
@@ -241,8 +253,9 @@ def versions(scorer: str = "pycocotools") -> dict[str, str]:
 
 
 def _print(metrics: Mapping[str, Any], out: Path) -> None:
-    print("  ".join(f"{name:>5}" for name in metrics["numbers"]))
-    print("  ".join(f"{value:5.3f}" for value in metrics["numbers"].values()))
+    widths = {name: max(5, len(name)) for name in metrics["numbers"]}
+    print("  ".join(f"{name:>{width}}" for name, width in widths.items()))
+    print("  ".join(f"{metrics['numbers'][name]:{width}.3f}" for name, width in widths.items()))
     data, subset = metrics["protocol"]["data"]["name"], metrics["protocol"]["subset"]
     print(f"{data}, {subset['name']}: {metrics['images']} images, {metrics['detections']} people found")
     print(f"{metrics['runtime']}, weights {metrics['weights']['file']} {metrics['weights']['sha256'][:12]}")

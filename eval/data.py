@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from eval.metric import CocoAp, Metric
 from shared import coco, image
 from shared.coco import Dataset, ImageRecord
 from shared.errors import UserError, unknown
+from shared.top_down import Boxes
 
 # The list of 1160 images of val2014 on which the paper reports; caffe_rtpose publishes it under this name.
 LIST_1160 = "image_info_val2014_1k.txt"
@@ -20,11 +22,16 @@ _SUBSETS = ("1160", "2693", "5000")
 
 @dataclass(frozen=True)
 class Data:
-    """A data set that is ready to run: its annotations, how to read an image, and what identifies it."""
+    """A data set that is ready to run: its annotations, how to read an image, what identifies it, and its metric.
+
+    `boxes`: by image id, where top-down networks have no choice of boxes.
+    """
 
     dataset: Dataset
     read: Callable[[ImageRecord], np.ndarray]
     identity: Mapping[str, Any]
+    metric: Metric
+    boxes: Mapping[int, Boxes] | None = None
 
 
 def builtin(seed: int = 0) -> Data:
@@ -34,7 +41,7 @@ def builtin(seed: int = 0) -> Data:
     split = "val"
     loaded = coco.load(dataset.annotations(split, seed=seed))
     identity = {"name": "builtin", "version": dataset.VERSION, "split": split, "seed": seed}
-    return Data(loaded, lambda record: dataset.read(split, record.id - 1, seed=seed), identity)
+    return Data(loaded, lambda record: dataset.read(split, record.id - 1, seed=seed), identity, CocoAp(loaded.raw))
 
 
 def from_files(annotations: Path | None, images: Path | None) -> Data:
@@ -46,13 +53,14 @@ def from_files(annotations: Path | None, images: Path | None) -> Data:
     loaded = coco.load(annotations, images)
     digest = hashlib.sha256(annotations.read_bytes()).hexdigest()
     identity = {"name": "coco", "annotations": annotations.name, "annotations_sha256": digest}
-    return Data(loaded, _read_file, identity)
+    return Data(loaded, read_file, identity, CocoAp(loaded.raw))
 
 
-def _read_file(record: ImageRecord) -> np.ndarray:
+def read_file(record: ImageRecord) -> np.ndarray:
+    """The picture of a record; a `UserError` if it has not the size that was annotated (0: none was)."""
     assert record.path is not None
     found = image.read(record.path)
-    if found.shape[:2] != (record.height, record.width):
+    if record.height and found.shape[:2] != (record.height, record.width):
         raise UserError(
             f"{record.path}: {found.shape[1]}x{found.shape[0]} px, but the annotations say "
             f"{record.width}x{record.height}; give the pictures that belong to them"

@@ -14,11 +14,14 @@ def protocol(
     image_ids: Sequence[int],
     predictor: Mapping[str, Any],
     model: Mapping[str, Any],
+    metric: Mapping[str, Any],
+    boxes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The record of a run.
 
     `data` says which images and annotations, `subset` and `image_ids` which of them, `predictor` is
-    `BottomUp.describe()`, `model` the architecture with its preprocessing, and its precision unless that is float32.
+    `BottomUp.describe()` or `TopDown.describe()`, `model` the architecture with its preprocessing, and its precision
+    unless that is float32; `metric` is `Metric.about`; `boxes` is where those of a top-down network came from.
     What runs the network, and its weights, are not part of it: those are what runs under one protocol are compared by.
     """
     return {
@@ -26,9 +29,9 @@ def protocol(
         "data": dict(data),
         "subset": {"name": subset, "images": len(image_ids), "ids_sha256": _sha256(sorted(image_ids))},
         "model": dict(model),
-        "boxes": None,
+        "boxes": boxes and dict(boxes),
         **predictor,
-        "metric": {"name": "COCO keypoint AP (OKS)", "max_detections": 20, "keypoints": "coco17"},
+        "metric": dict(metric),
     }
 
 

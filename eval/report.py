@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 
 from eval.data import Data
-from shared import coco_ap, draw
+from shared import draw
 from shared.coco import ImageRecord
 from shared.person import Pose
-from shared.skeleton import COCO17
 from shared.weights import replacing
 
 WORST = 12
@@ -31,12 +30,13 @@ def write(
 ) -> None:  # fmt: skip
     """Write the report, one file that needs nothing else."""
     numbers = metrics["numbers"]
+    title = f"{data.metric.main} {numbers[data.metric.main]:.3f}"
     head = "".join(f"<th>{name}</th>" for name in numbers)
     row = "".join(f"<td>{value:.3f}</td>" for value in numbers.values())
     builtin = metrics["protocol"]["data"]["name"] == "builtin"
     note = "This AP is of drawn scenes: it says that the software works, and nothing about photographs."
     parts = [
-        f"<h1>AP {numbers['AP']:.3f}</h1>",
+        f"<h1>{title}</h1>",
         f"<p class=note>{note}</p>" if builtin else "",
         f"<table class=numbers><tr>{head}</tr><tr>{row}</tr></table>",
         f"<p>{metrics['images']} images, {metrics['detections']} people found, by {html.escape(metrics['runtime'])}"
@@ -45,11 +45,11 @@ def write(
         _table(_flat(metrics["protocol"])),
         "<h2>Run</h2>",
         _table({**_flat({"weights": metrics["weights"], "seconds": metrics["seconds"]}), **metrics["versions"]}),
-        "<h2>The worst pictures</h2><p>People missed at OKS 0.5, plus people found where there are none. "
+        f"<h2>The worst pictures</h2><p>{data.metric.loss}. "
         "Rings are hidden keypoints, frames are crowds and people without keypoints.</p>",
         *_worst(predictions, data, records),
     ]
-    page = f"<!doctype html><meta charset=utf-8><title>AP {numbers['AP']:.3f}</title><style>{_STYLE}</style>"
+    page = f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
     with replacing(path) as temporary:
         temporary.write_text(page + "\n".join(parts), encoding="utf-8")
 
@@ -70,17 +70,17 @@ def _table(values: Mapping[str, Any]) -> str:
 
 
 def _worst(predictions: Sequence[Mapping[str, Any]], data: Data, records: Sequence[ImageRecord]) -> list[str]:
-    losses = coco_ap.image_losses(predictions, data.dataset.raw, [r.id for r in records])
+    losses, skeleton = data.metric.losses(predictions, [r.id for r in records]), data.metric.skeleton
     worst = sorted((r for r in records if losses[r.id] > 0), key=lambda r: (-losses[r.id], r.id))[:WORST]
     figures = []
     for record in worst:
         image = data.read(record)
         poses = [_pose(p) for p in predictions if p["image_id"] == record.id]
-        truth = draw.draw_persons(image, data.dataset.persons(record.id))
-        picture = draw.tile([draw.draw_poses(image, poses, COCO17), truth], ["found", "annotated"])
-        caption = f"{html.escape(record.file_name)}: {losses[record.id]:.0f} people missed or false"
+        truth = draw.draw_persons(image, data.dataset.persons(record.id), skeleton)
+        picture = draw.tile([draw.draw_poses(image, poses, skeleton), truth], ["found", "annotated"])
+        caption = f"{html.escape(record.file_name)}: {losses[record.id]:.0f}"
         figures.append(f"<figure><img src='{_embed(picture)}'><figcaption>{caption}</figcaption></figure>")
-    return figures or ["<p>None: every person was found, and nobody else.</p>"]
+    return figures or ["<p>None.</p>"]
 
 
 def _pose(prediction: Mapping[str, Any]) -> Pose:

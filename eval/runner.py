@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from eval.stages import Clock, Groups, Predictor, predictions
 from shared.coco import ImageRecord
 from shared.errors import UserError
@@ -37,7 +35,7 @@ class Run:
 
 def predict(
     groups: Groups,
-    read: Callable[[ImageRecord], np.ndarray],
+    read: Callable[[ImageRecord], Any],
     predictor: Predictor,
     out: Path,
     identity: Mapping[str, str],
@@ -75,7 +73,7 @@ def predict(
 
 def predict_share(
     groups: Groups,
-    read: Callable[[ImageRecord], np.ndarray],
+    read: Callable[[ImageRecord], Any],
     predictor: Predictor,
     out: Path,
     identity: Mapping[str, str],

@@ -9,8 +9,6 @@ from itertools import chain, islice
 from threading import Lock
 from typing import Any, Protocol
 
-import numpy as np
-
 from shared.coco import ImageRecord
 from shared.coco_ap import results
 from shared.overlap import ordered
@@ -24,13 +22,14 @@ _MOST_THREADS = 8  # each may hold an image's maps at full resolution
 
 
 class Predictor(Protocol):
-    """What is run here; see `shared.inference.BottomUp`."""
+    """What is run here, on what `read` gives of an image; see `shared.inference.BottomUp`."""
 
     skeleton: Skeleton
 
-    def prepare(self, image: np.ndarray) -> Any: ...
+    def prepare(self, image: Any) -> Any: ...
     def forward(self, images: Sequence[Any]) -> Sequence[Any]: ...
     def finish(self, prepared: Any, outputs: Any) -> list[Pose]: ...
+    def input_sizes(self, size: Size) -> tuple[Size, ...]: ...
 
 
 class Clock:
@@ -70,7 +69,7 @@ def groups(
 
 def predictions(
     groups: Groups,
-    read: Callable[[ImageRecord], np.ndarray],
+    read: Callable[[ImageRecord], Any],
     predictor: Predictor,
     clock: Clock,
     threads: int | None = None,

@@ -1,12 +1,15 @@
 """Losses of one output, each with its original's exact normalisation: every original divides by something else.
 
-`prediction` and `target` are (N, h, w, C), `mask` is (N, h, w, 1), 1 where the loss counts; the result is a scalar.
+`prediction` and `target` are (N, h, w, C), `mask` is (N, h, w, 1), 1 where the loss counts, or for
+networks of one person (N, 1, 1, K), the weight of each keypoint; the result is a scalar.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from keras import ops
+
+HARDEST = 8  # keypoints that `ohkm` keeps
 
 
 def euclidean(prediction: Any, target: Any, mask: Any) -> Any:
@@ -62,6 +65,21 @@ def offset(prediction: Any, target: Any, heat: Any) -> Any:
     return _per_sample(ops.abs(ops.square(prediction - target) * weight)) / 2
 
 
+def joints_mse(prediction: Any, target: Any, weight: Any) -> Any:
+    """HRNet's JointsMSELoss: half the mean of (weight * (prediction - target))^2 over every element.
+
+    `weight` (N, 1, 1, K) stands in the mask's place and is squared, as published; what it leaves out still counts in
+    the mean.
+    """
+    return ops.mean(ops.square((prediction - target) * weight)) / 2
+
+
+def ohkm(prediction: Any, target: Any, weight: Any, hardest: int = HARDEST) -> Any:
+    """HRNet's JointsOHKMMSELoss: `joints_mse` of the keypoints of each sample that are furthest off."""
+    each = ops.mean(ops.square((prediction - target) * weight), axis=(1, 2)) / 2  # (N, K)
+    return ops.mean(ops.top_k(each, min(hardest, each.shape[1]))[0])
+
+
 Loss = Callable[[Any, Any, Any], Any]
 # What a recipe's `loss` names.  `offset` is not among them: its third argument is no mask.
 LOSSES: dict[str, Loss] = {
@@ -72,6 +90,8 @@ LOSSES: dict[str, Loss] = {
     "mean": mean,
     "half_mean": half_mean,
     "l2": l2,
+    "joints_mse": joints_mse,
+    "ohkm": ohkm,
 }
 
 

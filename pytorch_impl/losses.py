@@ -1,11 +1,14 @@
 """Losses of one output, each with its original's exact normalisation: every original divides by something else.
 
-`prediction` and `target` are (N, C, h, w), `mask` is (N, 1, h, w), 1 where the loss counts; the result is a scalar.
+`prediction` and `target` are (N, C, h, w), `mask` is (N, 1, h, w), 1 where the loss counts, or for
+networks of one person (N, K, 1, 1), the weight of each keypoint; the result is a scalar.
 """
 
 from collections.abc import Callable
 
 import torch
+
+HARDEST = 8  # keypoints that `ohkm` keeps
 
 
 def euclidean(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -61,6 +64,21 @@ def offset(prediction: torch.Tensor, target: torch.Tensor, heat: torch.Tensor) -
     return _per_sample(((prediction - target).square() * weight).abs()) / 2
 
 
+def joints_mse(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """HRNet's JointsMSELoss: half the mean of (weight * (prediction - target))^2 over every element.
+
+    `weight` (N, K, 1, 1) stands in the mask's place and is squared, as published; what it leaves out still counts in
+    the mean.
+    """
+    return ((prediction - target) * weight).square().mean() / 2
+
+
+def ohkm(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, hardest: int = HARDEST) -> torch.Tensor:
+    """HRNet's JointsOHKMMSELoss: `joints_mse` of the keypoints of each sample that are furthest off."""
+    each = ((prediction - target) * weight).square().mean(dim=(2, 3)) / 2  # (N, K)
+    return each.topk(min(hardest, each.shape[1])).values.mean()
+
+
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 # What a recipe's `loss` names.  `offset` is not among them: its third argument is no mask.
 LOSSES: dict[str, Loss] = {
@@ -71,6 +89,8 @@ LOSSES: dict[str, Loss] = {
     "mean": mean,
     "half_mean": half_mean,
     "l2": l2,
+    "joints_mse": joints_mse,
+    "ohkm": ohkm,
 }
 
 

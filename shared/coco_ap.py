@@ -10,7 +10,7 @@ import numpy as np
 
 from shared.errors import UserError, unknown
 from shared.person import Pose
-from shared.skeleton import COCO17, Skeleton
+from shared.skeleton import COCO17, MPII16, Skeleton
 
 NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
 SCORERS = {"pycocotools": "pycocotools", "faster-coco-eval": "faster_coco_eval"}  # what computes them, its module
@@ -20,11 +20,12 @@ DECIMALS = 3  # of coordinates; 0.001 px
 def results(image_id: int, poses: Sequence[Pose], skeleton: Skeleton) -> list[dict[str, Any]]:
     """Poses in COCO's results format: 17 times x, y, v with v 1 where found, 0 and (0, 0) where not.
 
-    A pose without any of COCO's keypoints (a head top and a chest) is none to COCO and is left out.
+    A pose without any of COCO's keypoints (a head top and a chest) is none to COCO and is left out.  Poses of MPII's
+    skeleton, which are judged on MPII alone, keep its 16 keypoints.
     """
     entries = []
     for pose in poses:
-        keypoints = COCO17.convert_from(skeleton, pose.keypoints)
+        keypoints = pose.keypoints if skeleton == MPII16 else COCO17.convert_from(skeleton, pose.keypoints)
         found = keypoints[:, 2] > 0
         if not found.any():
             continue

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from shared.arch import catalogue
 from shared.errors import UserError, unknown
 
 
@@ -55,14 +56,26 @@ def groups(spec: Any, rule: str) -> list[Group]:
     if rule not in RULES:
         raise unknown("optimizer.groups", rule, RULES)
     found: dict[tuple[float, float], list[str]] = {}
-    for name in spec.tensors():
+    for name, shape in spec.tensors().items():
         layer, _, variable = name.rpartition(".")
         if variable in _STATISTICS:
             continue
-        kind, refinement = _place(layer, variable, f"{spec.name}: {name}")
+        if catalogue.top_down(spec):
+            kind, refinement = _kind(variable, shape), False
+        else:
+            kind, refinement = _place(layer, variable, f"{spec.name}: {name}")
         first, later, decay = RULES[rule][kind]
         found.setdefault((later if refinement else first, decay), []).append(name)
     return [Group(lr, decay, tuple(names)) for (lr, decay), names in found.items()]
+
+
+def _kind(variable: str, shape: tuple[int, ...]) -> str:
+    """The kind of a tensor of a network whose layers all learn alike; a norm's shift counts as a bias."""
+    if variable == "bias":
+        return "bias"
+    if len(shape) != 4:
+        return "scale"
+    return "depthwise" if shape[1] == 1 else "kernel"
 
 
 def _place(layer: str, variable: str, where: str) -> tuple[str, bool]:

@@ -8,9 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from typing import Any
 
 from shared.errors import UserError
-from shared.samples import Batch, Pipeline
+from shared.samples import Batch, Samples
 
 _THREADS = 2
 _AHEAD = 2  # batches that threads make ahead; a process has one ready and makes the next
@@ -34,7 +35,7 @@ ALONE = Share()
 
 
 def batches(
-    pipeline: Pipeline, first_step: int = 0, share: Share = ALONE, workers: int = 0
+    pipeline: Samples[Any], first_step: int = 0, share: Share = ALONE, workers: int = 0
 ) -> Generator[Batch, None, None]:
     """Batches without end, from step `first_step` on, in order.
 
@@ -46,7 +47,7 @@ def batches(
     return _from_threads(pipeline, first_step, share)
 
 
-def _from_threads(pipeline: Pipeline, first_step: int, share: Share) -> Generator[Batch, None, None]:
+def _from_threads(pipeline: Samples[Any], first_step: int, share: Share) -> Generator[Batch, None, None]:
     waiting: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
@@ -58,7 +59,9 @@ def _from_threads(pipeline: Pipeline, first_step: int, share: Share) -> Generato
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _from_processes(pipeline: Pipeline, first_step: int, share: Share, workers: int) -> Generator[Batch, None, None]:
+def _from_processes(
+    pipeline: Samples[Any], first_step: int, share: Share, workers: int
+) -> Generator[Batch, None, None]:
     """Process w of n makes the steps w, w + n, ... and sends them through a pipe of its own.
 
     A pipe that only one process writes to ends when that is killed, also amid a batch; the one pipe that the workers
@@ -98,7 +101,7 @@ def _received(pipe: Connection) -> Batch:
     return made  # type: ignore[no-any-return]
 
 
-def _make(writer: Connection, pipeline: Pipeline, share: Share, first: int, every: int) -> None:
+def _make(writer: Connection, pipeline: Samples[Any], share: Share, first: int, every: int) -> None:
     """The work of a process: its steps' batches, or the error that ends it."""
     import cv2
 

@@ -49,7 +49,21 @@ class Preprocess:
 CAFFE = Preprocess("bgr", 1 / 256, (0.5, 0.5, 0.5))
 # What tensorboy's own training calls "vgg": torchvision's ImageNet statistics.
 IMAGENET = Preprocess("rgb", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# Microsoft's PoseResNet and lpn-pytorch on COCO: OpenCV's colours with the statistics of the other order.
+IMAGENET_BGR = Preprocess("bgr", 1 / 255, IMAGENET.mean, IMAGENET.std)
 # tf-pose-estimation's graphs: the image as OpenCV reads it; mobilenet_v2_small normalises inside.
 RAW_BGR = Preprocess("bgr", 1.0)
 
-PREPROCESS = {"caffe": CAFFE, "imagenet": IMAGENET, "raw_bgr": RAW_BGR}
+PREPROCESS = {"caffe": CAFFE, "imagenet": IMAGENET, "imagenet_bgr": IMAGENET_BGR, "raw_bgr": RAW_BGR}
+
+# lpn-pytorch published these for COCO; humanpose.pytorch, whose LPN reads red first, published no file of any.
+LPN_BGR = ("lpn_50", "lpn_101", "lpn_152")
+
+
+def published(spec: Any) -> Preprocess:
+    """How the published weights of a network want their colours, for a file that does not say it."""
+    if spec.family == "mobilenet_v2_small":
+        return RAW_BGR
+    if spec.family == "pose_resnet" or (spec.name in LPN_BGR and spec.skeleton == "coco17"):
+        return IMAGENET_BGR
+    return IMAGENET if spec.family in ("hrnet", "lpn") else CAFFE

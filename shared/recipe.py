@@ -6,9 +6,13 @@ from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any
 
-from shared import augment
+from shared import augment, augment_person
+from shared.arch import catalogue
 from shared.augment import Augment
-from shared.codec import targets
+from shared.augment_person import PersonAugment
+from shared.codec import crops, heatmaps, targets
+from shared.codec.crops import CropSpec
+from shared.codec.heatmaps import HeatmapSpec, map_size
 from shared.codec.targets import TargetSpec
 from shared.data.rules import MAIN_PERSON, NECK
 from shared.errors import UserError, unknown
@@ -55,12 +59,15 @@ class Schedule:
 class Recipe:
     """How a network is trained.
 
-    `init`: "caffe" (Gaussian of 0.01, zero biases), "he" (He's normal).  `samples`: one per main "person" or one per
-    "image".  `main`, `masks` and `neck` name rules of `shared.data.rules` and `shared.data.masks`.  `loss` names one
-    of the losses of `pytorch_impl.losses` and `keras_impl.losses`.  `batch` is what one step sees, all devices and
-    the `accumulate` parts together.  `clip`: largest norm of the gradient, 0 for no limit.  `ema`: decay of the
-    weights' moving average, 0 for none; where there is one, it is what is validated and saved.  `bf16`: convolutions
-    in bfloat16, weights and losses in float32.  `validate`: steps between validations.
+    `init`: "caffe" (Gaussian of 0.01, zero biases), "hrnet" (Gaussian of 0.001), "he" (He's normal).  `samples`: one
+    per main "person" or one per "image".  `main`, `masks` and `neck` name rules of `shared.data.rules` and
+    `shared.data.masks`.  `loss` names one of the losses of `pytorch_impl.losses` and `keras_impl.losses`.  `batch` is
+    what one step sees, all devices and the `accumulate` parts together.  `clip`: largest norm of the gradient, 0 for no
+    limit.  `ema`: decay of the weights' moving average, 0 for none; where there is one, it is what is validated and
+    saved.  `bf16`: convolutions in bfloat16, weights and losses in float32.  `validate`: steps between validations.
+
+    A network of one person has a `skeleton` ("": coco17) and an input of `size` (height, width; (): the model's own);
+    `crops`, `heatmaps` and `person` are for it alone, as `neck`, `targets` and `augment` are for the others.
     """
 
     model: str = "coco18"
@@ -86,6 +93,23 @@ class Recipe:
     steps: int = 600_000
     validate: int = 2000
     seed: int = 0
+    skeleton: str = ""
+    size: tuple[int, ...] = ()
+    crops: CropSpec = crops.MSRA
+    heatmaps: HeatmapSpec = heatmaps.MSRA
+    person: PersonAugment = augment_person.COCO
+
+    @property
+    def spec(self) -> Any:
+        """The network's; see `shared.arch.catalogue`."""
+        given = {"skeleton": self.skeleton, "size": self.size, "norm": self.norm}
+        changes = {name: value for name, value in given.items() if value}
+        return catalogue.spec(self.model, width=self.width, stages=self.stages, **changes)
+
+    @property
+    def decoder(self) -> str:
+        """What reads the heatmaps of a network of one person in validations: the one that `heatmaps` is drawn for."""
+        return {"msra": "argmax"}.get(self.heatmaps.name, self.heatmaps.name)
 
 
 def check(recipe: Recipe) -> None:
@@ -99,6 +123,13 @@ def check(recipe: Recipe) -> None:
     for name in ("schedule.base", "targets.sigma", "augment.target"):
         if not 0 < attrgetter(name)(recipe) < math.inf:
             raise UserError(f"recipe: {name} is {attrgetter(name)(recipe)}; expected a number above 0")
+    spec = recipe.spec
+    if catalogue.top_down(spec):
+        _check_person(recipe)
+        return
+    for name in ("skeleton", "size"):
+        if getattr(recipe, name):
+            raise UserError(f"recipe: {name} is of networks of one person, {recipe.model} is none; leave it out")
     low, high = recipe.augment.scale
     if not 0 < low <= high < math.inf:
         raise UserError(f"recipe: augment.scale is {low:g} to {high:g}; expected the lower factor first, both above 0")
@@ -107,6 +138,17 @@ def check(recipe: Recipe) -> None:
         raise UserError(f"recipe: batch {recipe.batch} in {recipe.accumulate} parts; expected parts of one size")
     if recipe.augment.crop % stride or recipe.augment.crop < stride:
         raise UserError(f"recipe: augment.crop {recipe.augment.crop}; expected a multiple of the stride {stride}")
+
+
+def _check_person(recipe: Recipe) -> None:
+    map_size(recipe.spec.size, recipe.heatmaps)
+    if not 0 < recipe.heatmaps.sigma < math.inf:
+        raise UserError(f"recipe: heatmaps.sigma is {recipe.heatmaps.sigma}; expected a number above 0")
+    if recipe.crops.aligned != recipe.heatmaps.aligned:
+        raise UserError(
+            f"recipe: crops {recipe.crops.name} with heatmaps {recipe.heatmaps.name}; "
+            "expected both udp, or neither: they place a pixel differently"
+        )
 
 
 # What nobody else looks at before it is used, or not at all.
@@ -164,12 +206,18 @@ def ema_decay(recipe: Recipe, step: int) -> float:
 
 # Values that came after the first checkpoints; these lack them and are of the defaults.
 _LATER = ("augment.decode",)
+# Values that a network of one person does not use, and those that only it uses.
+_OF_SCENES = ("neck", "targets", "augment", "stages", "norm")
+_OF_PEOPLE = ("skeleton", "size", "crops", "heatmaps", "person")
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
-    """Its values, for logs and checkpoints; those of `_LATER` are left out where they are the defaults."""
+    """The values that it uses, for logs and checkpoints; those of `_LATER` are left out where they are the defaults."""
     found = asdict(recipe)
-    for name in _LATER:
+    person = catalogue.top_down(recipe.spec)
+    for name in _OF_SCENES if person else _OF_PEOPLE:
+        del found[name]
+    for name in () if person else _LATER:
         part, key = name.split(".")
         if attrgetter(name)(recipe) == attrgetter(name)(Recipe()):
             del found[part][key]

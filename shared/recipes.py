@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from shared import augment
-from shared.codec import targets
+from shared import augment, augment_person
+from shared.codec import heatmaps, targets
+from shared.codec.crops import CROPS
 from shared.errors import UserError, unknown
-from shared.preprocess import IMAGENET, PREPROCESS
+from shared.preprocess import IMAGENET, IMAGENET_BGR, PREPROCESS
 from shared.recipe import Optimizer, Recipe, Schedule, check
 
 SAMPLES_TRAINVAL = 121_746  # the main persons of the Caffe training set, by which kevinlin's schedule counts
@@ -63,9 +64,48 @@ OVERFIT = replace(  # a few pictures until they are learnt by heart: whether any
     schedule=Schedule(law="cosine", base=2e-3, warmup=50), batch=4, ema=0.99, steps=2500, validate=500,
 )  # fmt: skip
 
+
+def _experiment(people: int, batch: int, epochs: int, drops: tuple[int, ...], **changes: Any) -> Recipe:
+    """One of HRNet's or LPN's: Adam at 1e-3, a tenth at each of `drops`, which are epochs as `epochs` are."""
+    steps = [round(people * epoch / batch) for epoch in (*drops, epochs)]
+    return replace(_PERSON, batch=batch, steps=steps[-1], validate=round(people / batch), schedule=Schedule(
+        base=1e-3, gamma=0.1, drops=tuple(steps[:-1]),
+    ), **changes)  # fmt: skip
+
+
+PEOPLE_COCO, PEOPLE_MPII = 149_813, 22_246  # of train2017 with a keypoint, and of MPII's train.json
+_PERSON = Recipe(  # what all published top-down experiments share; their weight decay does not reach Adam
+    model="pose_hrnet_w32", init="hrnet", preprocess=IMAGENET, main="everyone", masks="none", loss="joints_mse",
+    optimizer=Optimizer("adam", decay=0.0, groups="flat"),
+)  # fmt: skip
+_MPII: dict[str, Any] = {"skeleton": "mpii16", "size": (256, 256), "person": augment_person.MPII}
+_LARGE: dict[str, Any] = {"size": (384, 288), "heatmaps": replace(heatmaps.MSRA, sigma=3.0)}
+_RESNET: dict[str, Any] = {"model": "pose_resnet_50", "preprocess": IMAGENET_BGR}
+# deep-high-resolution-net.pytorch trains on 128 people a step.  humanpose.pytorch's w18 and LPN had 512: each of its
+# four processes takes what was meant for all.
+HRNET = _experiment(PEOPLE_COCO, 128, 210, (170, 200))
+HRNET_384 = _experiment(PEOPLE_COCO, 128, 210, (170, 200), **_LARGE)
+HRNET_W18 = _experiment(PEOPLE_COCO, 512, 210, (170, 200), model="pose_hrnet_w18_v2")
+HRNET_MPII = _experiment(PEOPLE_MPII, 128, 210, (170, 200), **_MPII)
+LPN = _experiment(PEOPLE_COCO, 512, 150, (90, 120), model="lpn_50")
+LPN_UPSTREAM = _experiment(PEOPLE_COCO, 128, 150, (90, 120), model="lpn_101", preprocess=IMAGENET_BGR,
+                           person=augment_person.SIMPLE)  # fmt: skip
+POSE_RESNET = _experiment(PEOPLE_COCO, 128, 140, (90, 120), **_RESNET, person=augment_person.SIMPLE)
+POSE_RESNET_384 = _experiment(PEOPLE_COCO, 128, 140, (90, 120), **_RESNET, **_LARGE, person=augment_person.SIMPLE)
+POSE_RESNET_MPII = _experiment(PEOPLE_MPII, 128, 140, (90, 120), **{**_MPII, **_RESNET})
+HRNET_BUILTIN = replace(  # ours, small: half of w18 v1 on crops of 128x96, for the built-in benchmark
+    _PERSON, model="pose_hrnet_w18_v1", width=0.5, size=(128, 96), init="he", samples="image",
+    heatmaps=heatmaps.DARK, person=replace(augment_person.COCO, scale=0.25, rotation=20.0),
+    schedule=Schedule(law="cosine", base=2e-3, warmup=200), batch=32, ema=0.998, steps=6000, validate=1000,
+)  # fmt: skip
+LPN_BUILTIN = replace(HRNET_BUILTIN, model="lpn_18h")
+
 RECIPES = {
     "zc": ZC, "kl": KL, "hliu": HLIU, "tensorboy": TENSORBOY, "modern": MODERN, "builtin_small": BUILTIN_SMALL,
     "overfit": OVERFIT,
+    "hrnet": HRNET, "hrnet_384": HRNET_384, "hrnet_w18": HRNET_W18, "hrnet_mpii": HRNET_MPII, "lpn": LPN,
+    "lpn_upstream": LPN_UPSTREAM, "pose_resnet": POSE_RESNET, "pose_resnet_384": POSE_RESNET_384,
+    "pose_resnet_mpii": POSE_RESNET_MPII, "hrnet_builtin": HRNET_BUILTIN, "lpn_builtin": LPN_BUILTIN,
 }  # fmt: skip
 
 
@@ -84,7 +124,8 @@ def recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
 
 
 _NAMED: dict[str, Mapping[str, Any]] = {
-    "targets": targets.TARGETS, "augment": augment.AUGMENTS, "preprocess": PREPROCESS,
+    "targets": targets.TARGETS, "augment": augment.AUGMENTS, "preprocess": PREPROCESS, "crops": CROPS,
+    "heatmaps": heatmaps.HEATMAPS, "person": augment_person.PERSON_AUGMENTS,
 }  # fmt: skip
 
 
@@ -112,7 +153,7 @@ def _parsed(text: str, old: Any, key: str) -> Any:
         if isinstance(old, tuple):
             kind = float if any(isinstance(item, float) for item in old) else int
             found = tuple(kind(part) for part in text.split(",") if part)
-            if len(found) == len(old) or key.endswith("drops"):
+            if len(found) == len(old) or key.endswith(("drops", "size")):
                 return found
         if key.endswith(("stages", "cutoff")):
             return None if text.lower() == "none" else (int if key.endswith("stages") else float)(text)

@@ -1,8 +1,10 @@
 """Training samples: an annotated image, one affine, its targets; the same in both frameworks."""
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -16,23 +18,31 @@ from shared.errors import UserError
 from shared.recipe import Recipe
 from shared.skeleton import COCO17, skeleton
 
+_MOST_IN_A_ROW = 16
+
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """A sample before its targets are drawn: image (H, W, 3) uint8 RGB, mask (h, w, 1) float32.
+    """A sample before its targets are drawn: image (H, W, 3) uint8 RGB, and people (P, K, 3) in its px.
 
-    The mask is 1 where the loss counts.  `points` (P, K, 3) are the people of the network's skeleton, px of the crop.
+    `points` are of the network's skeleton.
     """
 
     image: np.ndarray
-    mask: np.ndarray
     points: np.ndarray
     name: str
 
 
 @dataclass(frozen=True, eq=False)
-class Sample(Crop):
-    """A crop with its targets: heat (h, w, K + 1), paf (h, w, 2L), float32."""
+class Window(Crop):
+    """A crop of a scene; `mask` (h, w, 1) float32 is 1 where the loss counts."""
+
+    mask: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Sample(Window):
+    """A window with its targets: heat (h, w, K + 1), paf (h, w, 2L), float32."""
 
     heat: np.ndarray
     paf: np.ndarray
@@ -42,6 +52,7 @@ class Sample(Crop):
 class Batch:
     """N samples: images (N, H, W, 3) preprocessed, heat (N, h, w, K + 1), paf (N, h, w, 2L), mask (N, h, w, 1).
 
+    For networks of one person heat is (N, h, w, K), paf has no channels, and mask (N, 1, 1, K) weighs the keypoints.
     `skipped` are the samples that could not be read, as "name: reason"; others stand in their place.
     """
 
@@ -60,16 +71,19 @@ class Batch:
         return Batch(*arrays, self.names[piece])
 
 
-class Pipeline:
+C = TypeVar("C", bound=Crop)
+
+
+class Samples(ABC, Generic[C]):
     """A source under a recipe.  Sample (epoch, index) depends on nothing else than these and the recipe's seed."""
 
     def __init__(self, source: Source, recipe: Recipe) -> None:
         self.source = source
         self.recipe = recipe
-        self.skeleton = skeleton(catalogue.spec(recipe.model).skeleton)
+        self.skeleton = skeleton(recipe.spec.skeleton)
         sources = self.skeleton.sources(source.skeleton)
         absent = [name for name, found in zip(self.skeleton.keypoints, sources, strict=True) if not found]
-        if absent or not self.skeleton.limbs:
+        if absent or not self._learns():
             raise UserError(
                 f"recipe: model {recipe.model} learns {self.skeleton.name}, but the data is {source.skeleton.name}"
                 f"{' without ' + absent[0] if absent else ''}; choose a model whose keypoints the data has"
@@ -83,28 +97,70 @@ class Pipeline:
         skipped: list[str] = []
         return self._batch([self._readable(position, skipped) for position in positions], skipped)
 
+    def plain_batch(self, indices: range) -> Batch:
+        """A batch of samples of the source without anything random, for the validation loss."""
+        return self._batch([self._plain_crop(i) for i in indices], [])
+
+    def _crop(self, epoch: int, index: int) -> C:
+        seed = self.recipe.seed
+        rng = np.random.Generator(np.random.Philox(key=[seed * 1_000_003 + epoch, index + 1]))
+        return self._random_crop(int(_order(seed, epoch, len(self.source))[index]), rng)
+
+    @abstractmethod
+    def _learns(self) -> bool:
+        """Whether the skeleton is one that these samples can teach."""
+
+    @abstractmethod
+    def _random_crop(self, number: int, rng: np.random.Generator) -> C:
+        """An augmented crop of sample `number` of the source.  Raises `UserError` if its image cannot be read."""
+
+    @abstractmethod
+    def _plain_crop(self, number: int) -> C:
+        """The crop of that sample without anything random."""
+
+    @abstractmethod
+    def _batch(self, made: Sequence[C], skipped: Sequence[str]) -> Batch:
+        """The crops as a batch, with their targets."""
+
+    def _images(self, crops: Sequence[C]) -> np.ndarray:
+        images = np.empty((len(crops), *crops[0].image.shape), np.float32)
+        for crop, place in zip(crops, images, strict=True):
+            self.recipe.preprocess.into(crop.image, place)
+        return images
+
+    def _readable(self, position: int, skipped: list[str]) -> C:
+        """The sample at a position, or the next one that can be read; what cannot is named in `skipped`."""
+        epoch, index = divmod(position, len(self.source))
+        tries = min(len(self.source), _MOST_IN_A_ROW)
+        for further in range(tries):
+            try:
+                return self._crop(epoch, (index + further) % len(self.source))
+            except UserError as error:
+                skipped.append(str(error))
+        raise UserError(f"{tries} samples in a row cannot be read, the last: {skipped[-1]}")
+
+
+class Pipeline(Samples[Window]):
+    """Samples of whole scenes: a window of an image, with everybody in it."""
+
     def sample(self, epoch: int, index: int) -> Sample:
         """Sample number `index` of an epoch, augmented.  Raises `UserError` if its image cannot be read."""
         return self._sample(self._crop(epoch, index))
 
     def plain(self, index: int) -> Sample:
-        """Sample `index` of the source without anything random, for the validation loss."""
+        """Sample `index` of the source without anything random."""
         return self._sample(self._plain_crop(index))
 
-    def plain_batch(self, indices: range) -> Batch:
-        """A batch of `plain` samples."""
-        return self._batch([self._plain_crop(i) for i in indices], [])
+    def _learns(self) -> bool:
+        return bool(self.skeleton.limbs)
 
-    def _crop(self, epoch: int, index: int) -> Crop:
-        seed = self.recipe.seed
-        raw = self.source[int(_order(seed, epoch, len(self.source))[index])]
-        rng = np.random.Generator(np.random.Philox(key=[seed * 1_000_003 + epoch, index + 1]))
-        spec = self.recipe.augment
+    def _random_crop(self, number: int, rng: np.random.Generator) -> Window:
+        raw, spec = self.source[number], self.recipe.augment
         affine = augment.draw(rng, raw.size, raw.boxes, raw.main, spec)
         return self._finish(raw, affine, augment.colour(rng, self._warped(raw, affine), spec))
 
-    def _plain_crop(self, index: int) -> Crop:
-        raw = self.source[index]
+    def _plain_crop(self, number: int) -> Window:
+        raw = self.source[number]
         affine = augment.plain(raw.size, raw.boxes, raw.main, self.recipe.augment)
         return self._finish(raw, affine, self._warped(raw, affine))
 
@@ -112,24 +168,22 @@ class Pipeline:
         image, reduction = raw.reduced(augment.most_reduced(affine, self.recipe.augment))
         return augment.warp_image(image, affine, self.recipe.augment, reduction)
 
-    def _finish(self, raw: Raw, affine: Affine, image: np.ndarray) -> Crop:
+    def _finish(self, raw: Raw, affine: Affine, image: np.ndarray) -> Window:
         mask = augment.warp_mask(raw.mask, affine, self.recipe.augment, self.recipe.targets.stride)
-        return Crop(image, mask, self._points(raw, affine), raw.name)
+        return Window(image, self._points(raw, affine), raw.name, mask)
 
-    def _targets(self, crops: list[Crop]) -> tuple[np.ndarray, np.ndarray]:
+    def _targets(self, crops: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
         cells = (self.recipe.augment.crop // self.recipe.targets.stride,) * 2
         return encode_batch([crop.points for crop in crops], self.skeleton, cells, self.recipe.targets)
 
-    def _sample(self, crop: Crop) -> Sample:
+    def _sample(self, crop: Window) -> Sample:
         heat, paf = self._targets([crop])
-        return Sample(crop.image, crop.mask, crop.points, crop.name, heat[0], paf[0])
+        return Sample(crop.image, crop.points, crop.name, crop.mask, heat[0], paf[0])
 
-    def _batch(self, crops: list[Crop], skipped: list[str]) -> Batch:
-        images = np.empty((len(crops), *crops[0].image.shape), np.float32)
-        for crop, place in zip(crops, images, strict=True):
-            self.recipe.preprocess.into(crop.image, place)
-        mask = np.stack([crop.mask for crop in crops])
-        return Batch(images, *self._targets(crops), mask, tuple(crop.name for crop in crops), tuple(skipped))
+    def _batch(self, made: Sequence[Window], skipped: Sequence[str]) -> Batch:
+        mask = np.stack([crop.mask for crop in made])
+        names = tuple(crop.name for crop in made)
+        return Batch(self._images(made), *self._targets(made), mask, names, tuple(skipped))
 
     def _points(self, raw: Raw, affine: Affine) -> np.ndarray:
         """(P, K, 3) of the network's skeleton in px of the crop."""
@@ -151,19 +205,14 @@ class Pipeline:
             points[~inside] = 0
         return points
 
-    def _readable(self, position: int, skipped: list[str]) -> Crop:
-        """The sample at a position, or the next one that can be read; what cannot is named in `skipped`."""
-        epoch, index = divmod(position, len(self.source))
-        tries = min(len(self.source), _MOST_IN_A_ROW)
-        for further in range(tries):
-            try:
-                return self._crop(epoch, (index + further) % len(self.source))
-            except UserError as error:
-                skipped.append(str(error))
-        raise UserError(f"{tries} samples in a row cannot be read, the last: {skipped[-1]}")
 
+def pipeline(source: Source, recipe: Recipe) -> Samples[Any]:
+    """The samples that the recipe's network learns from: whole scenes, or single people."""
+    if catalogue.top_down(recipe.spec):
+        from shared.person_samples import PersonSamples
 
-_MOST_IN_A_ROW = 16
+        return PersonSamples(source, recipe)
+    return Pipeline(source, recipe)
 
 
 @lru_cache(maxsize=4)

@@ -102,7 +102,7 @@ def train(name: str, options: argparse.Namespace) -> int:
     from shared import framework, recipes
     from shared.data import sources
     from shared.initial import from_file, initial
-    from shared.samples import Pipeline
+    from shared.samples import pipeline
 
     _check(options)
     recipe = recipes.recipe(options.recipe, options.set)
@@ -124,7 +124,7 @@ def train(name: str, options: argparse.Namespace) -> int:
         arrays = from_file(options.init, arrays, info)
     trainer = training.Trainer(info, arrays, recipe, ranks)
     about = _about(name, recipe, source, options.init)
-    loop = _Loop(name, trainer, Pipeline(source, recipe), benchmark, info, about, out, options)
+    loop = _Loop(name, trainer, pipeline(source, recipe), benchmark, info, about, out, options)
     if resumed:
         loop.restore()
     try:
@@ -261,7 +261,8 @@ class _Loop:
             self.position.validated(numbers["loss"], self.recipe)
             if self.log and self.benchmark.dataset is not None:
                 found = self.benchmark
-                numbers |= validation.precision(self.name, arrays, self.info, found.dataset, found.read)
+                values = (arrays, self.info, found.dataset, found.read, self.recipe.decoder)
+                numbers |= validation.precision(self.name, *values)
             if self.log:
                 self.log.validation(self.position.step, numbers)
         if self.share.rank == 0:

@@ -53,6 +53,7 @@ MAIN_PERSON = {
     "caffe": MainRule(),  # ZC's genJSON: as it was meant
     "keras": MainRule(size="last"),  # KL and AX: a stale variable holds the box of the image's last annotation
     "lightweight": MainRule(size="width"),
+    "everyone": MainRule(keypoints=1, area=1e-6, distance=0.0),  # HRNet: whoever has a keypoint and a segment
 }
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,7 +142,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(evaluate, tmp_path, monkeypatch
         return benchmark.read(record)
 
     with monkeypatch.context() as patch:
-        patch.setattr(data, "builtin", lambda: data.Data(benchmark.dataset, stopping, benchmark.identity))
+        patch.setattr(data, "builtin", lambda: replace(benchmark, read=stopping))
         assert evaluate("--limit", 2, *SMALL) == 130
     assert [path.name for path in (tmp_path / "out").iterdir()] == [runner.PART]
     capsys.readouterr()

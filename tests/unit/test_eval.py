@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eval import data
+from eval.metric import CocoAp
 from eval.protocol import differences, digest, protocol
 from shared import coco
 from shared.errors import UserError
@@ -19,6 +20,8 @@ def settings():
         "image_ids": [3, 1, 2],
         "predictor": {"decoder": {"name": "reference", "smooth": 3.0}, "height": 368, "scales": [1.0], "flip": False},
         "model": {"spec": {"name": "coco18", "stages": 6}, "preprocess": {"order": "bgr"}},
+        "metric": {"name": "COCO keypoint AP (OKS)"},
+        "boxes": {"source": "detections", "sha256": "ef"},
     }
 
 
@@ -34,6 +37,9 @@ CHANGES = {
     "scales": ("predictor", {**settings()["predictor"], "scales": [0.5, 1.0]}),
     "flip": ("predictor", {**settings()["predictor"], "flip": True}),
     "model.spec.stages": ("model", {"spec": {"name": "coco18", "stages": 3}, "preprocess": {"order": "bgr"}}),
+    "metric.name": ("metric", {"name": "MPII PCKh"}),
+    "boxes.sha256": ("boxes", {"source": "detections", "sha256": "01"}),
+    "boxes": ("boxes", None),
     "model.preprocess.order": ("model", {"spec": {"name": "coco18", "stages": 6}, "preprocess": {"order": "rgb"}}),
 }
 
@@ -77,7 +83,7 @@ def made(n_images=12, name="coco"):
         "annotations": [{"id": i, "image_id": i, "area": 4, "iscrowd": 0, **person} for i in range(2, n_images + 1, 2)],
         "categories": [{"id": 1}],
     }
-    return data.Data(coco.load(raw), lambda record: np.zeros((4, 6, 3), np.uint8), {"name": name})
+    return data.Data(coco.load(raw), lambda record: np.zeros((4, 6, 3), np.uint8), {"name": name}, CocoAp(raw))
 
 
 def chosen(subset, annotations=None, **options):

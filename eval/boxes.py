@@ -1,0 +1,75 @@
+"""The boxes that a top-down network is given: those of the annotations, or a detector's."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.coco import PERSON, ImageRecord
+from shared.errors import UserError
+from shared.top_down import Boxes
+from shared.weights import sha256
+
+GROUND_TRUTH = "gt"
+_EXPECTED = "COCO detections: a list of {image_id, category_id, bbox [x, y, width, height], score}"
+
+
+def detected(path: Path, records: Sequence[ImageRecord], threshold: float = 0.0) -> dict[int, Boxes]:
+    """Image id -> a detector's boxes of people with at least that score, from a JSON in COCO's results format.
+
+    Images without one have none; boxes of other images are left out, those of other things too.  Raises `UserError` for
+    a file that is something else, and for one without any box of these images.
+    """
+    known = {record.id for record in records}
+    rows: dict[int, list[tuple[float, ...]]] = defaultdict(list)
+    for number, entry in enumerate(_entries(path)):
+        image_id, category, values = _parsed(entry, f"{path}: entry {number}")
+        if category == PERSON and image_id in known and values[4] >= threshold:
+            rows[image_id].append(values)
+    if not rows:
+        raise UserError(
+            f"{path}: no person of these {len(known)} images with a score of {threshold:g} or more; "
+            "is it of another image set?"
+        )
+    arrays = {image_id: np.array(rows[image_id], np.float64).reshape(-1, 5) for image_id in known}
+    return {image_id: Boxes(array[:, :4], array[:, 4]) for image_id, array in arrays.items()}
+
+
+def identity(source: str, threshold: float) -> dict[str, Any]:
+    """What the boxes are, for the protocol."""
+    if source == GROUND_TRUTH:
+        return {"source": "ground truth"}
+    return {"source": "detections", "file": Path(source).name, "sha256": sha256(Path(source)), "threshold": threshold}
+
+
+def _entries(path: Path) -> Sequence[Any]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--boxes {path}: {error.strerror}; expected gt, or {_EXPECTED}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"--boxes {path}: not whole JSON ({str(error)[:80]}); expected {_EXPECTED}") from None
+    if not isinstance(entries, list):
+        raise UserError(f"--boxes {path}: a JSON {type(entries).__name__}; expected {_EXPECTED}")
+    return entries
+
+
+def _parsed(entry: Any, where: str) -> tuple[int, int, tuple[float, ...]]:
+    """Image id, category, and box with score."""
+    try:
+        if not isinstance(entry, Mapping):
+            raise TypeError(f"a {type(entry).__name__}")
+        x, y, width, height = (float(value) for value in entry["bbox"])
+        values = (x, y, width, height, float(entry["score"]))
+        image_id, category = int(entry["image_id"]), int(entry["category_id"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where} is not understood ({str(error)[:60]}); expected {_EXPECTED}") from None
+    if not all(map(math.isfinite, values)) or width <= 0 or height <= 0:
+        raise UserError(
+            f"{where}: bbox {entry['bbox']}, score {entry['score']}; expected finite numbers, sides above 0"
+        )
+    return image_id, category, values
