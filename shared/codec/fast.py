@@ -69,14 +69,14 @@ def people(
     points: np.ndarray, firsts: np.ndarray, connections: Pairs, skeleton: Skeleton, spec: FastSpec
 ) -> tuple[np.ndarray, np.ndarray]:
     """People (P, K) as numbers of peaks, -1 where there is none, and (P,) the sums of their limbs' scores."""
-    from shared.codec import fast_kernels
+    from shared.codec import fast_people
 
     kinds = np.repeat(np.arange(skeleton.n_keypoints), np.diff(firsts))
-    slots, sums = fast_kernels.assemble(kinds, *connections, len(skeleton.limbs), skeleton.n_keypoints)
+    slots, sums = fast_people.assemble(kinds, *connections, len(skeleton.limbs), skeleton.n_keypoints)
     if spec.join is not None:
         prior = body(skeleton)
         tables = prior.mean, prior.variance, prior.square, prior.spread
-        slots, sums = fast_kernels.join(slots, sums, points, tables, spec.join, spec.join_height, spec.keep)
+        slots, sums = fast_people.join(slots, sums, points, tables, spec.join, spec.join_height, spec.keep)
     return slots, sums
 
 

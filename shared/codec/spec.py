@@ -52,7 +52,7 @@ class FastSpec(DecoderSpec):
     `samples` points of a limb are read between cells; more than `limb_fraction` of them must exceed `paf_threshold`.
     `strength`: a limb's score is its field's mean times both peaks' heights to this power, so that noise loses.
     `join`: pieces of a person that no limb connects are united where their places make one body likely; the logarithm
-    of the odds to exceed (see `shared.codec.fast_kernels.join`), None for never.  `join_height`: a single peak needs
+    of the odds to exceed (see `shared.codec.fast_people.join`), None for never.  `join_height`: a single peak needs
     this height to be united; two single peaks need `keep`.
     `min_keypoints` of a person, and `keep`: the sum of its n peaks must reach `keep` times the square root of n: one
     peak must be high, many may be low.
