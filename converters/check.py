@@ -7,6 +7,7 @@ import numpy as np
 
 from converters import parity, sources
 from shared import framework as frameworks
+from shared.arch import catalogue
 from shared.errors import WeightError
 from shared.net import Net
 from shared.preprocess import PREPROCESS
@@ -26,6 +27,8 @@ def check(
     prototxt: Path | None = None,
     model: str | None = None,
     preprocess: str | None = None,
+    size: tuple[int, int] | None = None,
+    skeleton: str | None = None,
     framework: str = "torch",
 ) -> dict[str, Any]:
     """Compare, write `TARGET.parity.json` beside the target (a folder may hold several), return its content.
@@ -33,13 +36,14 @@ def check(
     A Caffe network with its prototxt runs in OpenCV's `dnn`; every other source runs in the framework that does
     not run the target, so that no network is compared with itself.  Both get the same seeded images, each as
     its own `info.preprocess` makes them (`preprocess` overrides the source's, as in the conversion) where the
-    target's format holds one.  All on the CPU in float32, where there is no TF32.
+    target's format holds one.  What is said of the source (see `converters.sources.read`) is as in the conversion.
+    All on the CPU in float32, where there is no TF32.
 
     Raises `WeightError` that names the worst stage if it is above `parity.GATE` (or its family's) or not finite;
     the report is written in that case too, with `passed` false.
     """
     running = _TARGETS.get(target.suffix, framework)
-    reference = _reference(source, running, prototxt, model)
+    reference = _reference(source, running, prototxt, model=model, size=size, skeleton=skeleton)
     candidate = frameworks.load(running, existing(target, "the converted file"))
     colours = PREPROCESS[preprocess] if preprocess else reference.info.preprocess
     seen = candidate.info.preprocess if target.suffix in _DESCRIBED else colours
@@ -69,11 +73,11 @@ def report_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.parity.json")
 
 
-def _reference(source: Path, running: str, prototxt: Path | None, model: str | None) -> Net:
+def _reference(source: Path, running: str, prototxt: Path | None, **told: Any) -> Net:
     described = prototxt is not None or source.with_suffix(".prototxt").is_file()
     if sources.kind(source) == "caffe" and described:
-        return frameworks.load("caffe", source, model=model, prototxt=prototxt)
-    arrays, info = sources.read(source, model=model, prototxt=prototxt)
+        return frameworks.load("caffe", source, model=told["model"], prototxt=prototxt)
+    arrays, info = sources.read(source, prototxt=prototxt, **told)
     other = _OTHER.get(running, "torch")
     digest = sha256(source) if source.is_file() else info.source_sha256
     return frameworks.module(other, "net").LoadedNet(arrays, info, digest)
@@ -83,13 +87,18 @@ def check_images(spec: Any) -> dict[str, np.ndarray]:
     """Seeded RGB images (N, H, W, 3) uint8 by description: noise in two sizes, and one with large shapes.
 
     Networks that normalise with the statistics of the image take one image at a time, its sides multiples of
-    `spec.stride`; the others also get a batch of two, and sides that pooling has to round up.
+    `spec.stride`; the others also get a batch of two, and sides that pooling has to round up.  Networks of one person
+    take multiples of 32, among them their own size.
     """
     rng = np.random.default_rng(SEED)
-    batch, odd = (1, (88, 64)) if spec.family == "mobilenet_v2_small" else (2, (65, 83))
+    batch, width, other = 2, 80, (65, 83)
+    if spec.family == "mobilenet_v2_small":
+        batch, other = 1, (88, 64)
+    elif catalogue.top_down(spec):
+        width, other = 96, spec.size
     return {
-        f"noise {batch}x64x80": rng.integers(0, 256, (batch, 64, 80, 3), np.uint8),
-        f"noise 1x{odd[0]}x{odd[1]}": rng.integers(0, 256, (1, *odd, 3), np.uint8),
+        f"noise {batch}x64x{width}": rng.integers(0, 256, (batch, 64, width, 3), np.uint8),
+        f"noise 1x{other[0]}x{other[1]}": rng.integers(0, 256, (1, *other, 3), np.uint8),
         "shapes 1x96x64": _shapes(96, 64)[None],
     }
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -10,12 +11,14 @@ from typing import Any
 
 from shared.command import command
 from shared.errors import UserError
+from shared.preprocess import IMAGENET_BGR, LPN_BGR, PREPROCESS
 
 # Beginning at the first: what a target's name ends in, and its kind.
 _SUFFIXES = {
     ".weights.h5": "keras", ".safetensors": "safetensors", ".pth": "torch", ".pt": "torch", ".onnx": "onnx",
     ".caffemodel": "caffe", ".prototxt": "caffe",
 }  # fmt: skip
+_DOUBT = "these colours are lpn-pytorch's; for weights that humanpose.pytorch trained add --preprocess imagenet"
 _CAFFE_TARGETS = {"torch": (".safetensors", ".pth", ".pt"), "keras": (".weights.h5", ".safetensors")}
 
 
@@ -29,6 +32,8 @@ class Job:
     prototxt: Path | None = None
     preprocess: str | None = None
     check: bool = False
+    size: tuple[int, int] | None = None
+    skeleton: str | None = None
     stages: int | None = None
     int8: str | None = None
     framework: str = "torch"
@@ -43,7 +48,12 @@ def _convert_parser() -> argparse.ArgumentParser:
     _add_out(parser, tuple(_SUFFIXES))
     parser.add_argument("--model", help="the network that is expected in the source")
     parser.add_argument("--prototxt", type=Path, help="the network's description, of a Caffe source")
-    parser.add_argument("--preprocess", help="how the network wants its images: caffe, imagenet or raw_bgr")
+    parser.add_argument(
+        "--preprocess", help="how the network wants its images, if not as published: " + ", ".join(PREPROCESS)
+    )
+    person = parser.add_argument_group("networks of one person, from files that do not say it")
+    person.add_argument("--size", metavar="HxW", help="of the input; default 256x192, for mpii16 256x256")
+    person.add_argument("--skeleton", help="the keypoints that are expected in the source: coco17 or mpii16")
     parser.add_argument("--stages", type=int, metavar="N", help="only the network's first N stages")
     parser.add_argument(
         "--int8",
@@ -66,7 +76,8 @@ def _caffe_parser(framework: str) -> argparse.ArgumentParser:
 @command(_convert_parser)
 def convert(options: argparse.Namespace) -> int:
     """The command convert.py."""
-    return _run(Job(**vars(options)), tuple(_SUFFIXES))
+    values = vars(options) | {"size": _size(options.size)}
+    return _run(Job(**values), tuple(_SUFFIXES))
 
 
 @command(partial(_caffe_parser, "torch"))
@@ -100,11 +111,17 @@ def _run(job: Job, suffixes: tuple[str, ...]) -> int:
     from shared.arch import catalogue
     from shared.weights import first_stages
 
-    arrays, info = sources.read(job.source, job.model, job.prototxt, job.preprocess)
+    arrays, info = sources.read(job.source, job.model, job.prototxt, job.preprocess, job.size, job.skeleton)
     print(
-        f"{job.source}: {info.spec.name}, {info.spec.stages} stages, width {info.spec.width:g}; "
+        f"{job.source}: {_described(info)}, width {info.spec.width:g}; "
         f"{len(arrays)} arrays, {catalogue.n_parameters(info.spec):,} parameters"
     )
+    if job.preprocess is None and info.preprocess == IMAGENET_BGR and info.spec.name in LPN_BGR:
+        print(_DOUBT)
+    if job.int8 and catalogue.top_down(info.spec):
+        raise UserError(
+            f"--int8: its scales are from whole pictures, which {info.spec.name} does not see; leave it out"
+        )
     if job.stages:
         arrays, info = first_stages(arrays, info, job.stages)
         print(f"the first {info.spec.stages} stages: {catalogue.n_parameters(info.spec):,} parameters")
@@ -117,6 +134,17 @@ def _run(job: Job, suffixes: tuple[str, ...]) -> int:
     except OSError as error:
         raise UserError(f"{job.out}: cannot be written ({error.strerror or error}); choose another --out") from None
     return 0
+
+
+def _described(info: Any) -> str:
+    """What decides a result and is not in the arrays: of a network of one person, its keypoints, input and colours."""
+    from shared.arch import catalogue
+
+    spec = info.spec
+    if not catalogue.top_down(spec):
+        return f"{spec.name}, {spec.stages} stages"
+    colours = next((name for name, known in PREPROCESS.items() if known == info.preprocess), "of its own")
+    return f"{spec.name} for {spec.skeleton}, input {spec.size[0]}x{spec.size[1]}, colours {colours}"
 
 
 def _make(job: Job, kind: str, arrays: dict, info: Any, folder: Path) -> list[Path]:
@@ -170,6 +198,8 @@ def _check(job: Job, target: Path) -> None:
             prototxt=job.prototxt,
             model=job.model,
             preprocess=job.preprocess,
+            size=job.size,
+            skeleton=job.skeleton,
             framework=job.framework,
         )
     except UserError as error:
@@ -197,6 +227,16 @@ def _report(arrays: dict, info: Any, written: list[Path]) -> dict[str, Any]:
         "source": {"name": info.source, "sha256": info.source_sha256},
         "written": {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size} for path in written},
     }
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """(height, width) of "256x192"; what a network takes, its spec checks."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if match is None:
+        raise UserError(f"--size {text}: expected HEIGHTxWIDTH in pixels, as 256x192")
+    return int(match[1]), int(match[2])
 
 
 def _kind(out: Path, suffixes: tuple[str, ...]) -> str:

@@ -1,5 +1,6 @@
 """Weights from any file that this project reads; what a file is follows from its content."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +10,18 @@ import h5py
 import numpy as np
 
 from converters import caffe_h5, caffe_net, frozen_graph, legacy, npy_dump
-from shared import framework, hdf5
+from shared import framework, hdf5, person_files
 from shared.arch import catalogue
+from shared.arch.residual import MULTIPLE
 from shared.errors import UserError, WeightError, unknown
-from shared.preprocess import CAFFE, PREPROCESS, RAW_BGR, Preprocess
+from shared.preprocess import CAFFE, PREPROCESS, Preprocess, published
 from shared.weights import Arrays, ModelInfo, check, existing, sha256
 from shared.weights import read as read_safetensors
 
 READABLE = (
-    ".caffemodel, .caffemodel.h5, a folder of W_LAYER.npy, Keras .h5, PyTorch checkpoints of tensorboy and H-Liu, "
-    "the frozen graph of mobilenet_v2_small, and this project's .safetensors, .pth and .weights.h5"
+    ".caffemodel, .caffemodel.h5, a folder of W_LAYER.npy, Keras .h5, PyTorch checkpoints of tensorboy, H-Liu, HRNet, "
+    "humanpose.pytorch, lpn-pytorch and mmpose (HRNet), the frozen graph of mobilenet_v2_small, and this project's "
+    ".safetensors, .pth and .weights.h5"
 )
 CMU_LICENCE = "CMU OpenPose licence, non-commercial research use"
 UNSTATED = "not stated by the publisher"
@@ -31,17 +34,24 @@ _TITLES = {
     "safetensors": "a safetensors file",
     "graph": "a frozen graph",
 }
+_SIZE = re.compile(r"(?<!\d)(\d{2,4})x(\d{2,4})(?!\d)")
 _VARINT, _BYTES = 0, 2  # wire types of protobuf
 _FIXED = {1: 8, 5: 4}  # and those of a fixed number of bytes
 
 
 def read(
-    path: Path, model: str | None = None, prototxt: Path | None = None, preprocess: str | None = None
+    path: Path,
+    model: str | None = None,
+    prototxt: Path | None = None,
+    preprocess: str | None = None,
+    size: tuple[int, int] | None = None,
+    skeleton: str | None = None,
 ) -> tuple[Arrays, ModelInfo]:
     """Checked weights under canonical names, and what they are.
 
-    `model` and `prototxt` (of Caffe files) say which network is expected; `preprocess` overrides what the kind of file
-    implies.  Raises `UserError` for a file that is none of `READABLE` or does not hold exactly one network's weights.
+    `model`, `skeleton` and `prototxt` (of Caffe files) say which network is expected; `preprocess` and `size` (height,
+    width of the input, of a network of one person) override what the kind of file implies.  Raises `UserError` for a
+    file that is none of `READABLE` or does not hold exactly one network's weights.
     """
     path = Path(path)
     if model is not None:
@@ -57,8 +67,41 @@ def read(
     else:
         arrays, info = _READERS[found](path, model)
     catalogue.expect(info.spec, None if found == "caffe" else model, str(path))
+    _expect_skeleton(info.spec, model, skeleton, path)
     check(arrays, info.spec, str(path))
+    if size is not None or found == "torch":
+        info = replace(info, spec=_sized(info.spec, size, path))
     return arrays, replace(info, preprocess=PREPROCESS[preprocess]) if preprocess else info
+
+
+def _expect_skeleton(spec: Any, model: str | None, skeleton: str | None, path: Path) -> None:
+    """Insist on the keypoints that were named; the name of a model of one person stands for its first ones."""
+    wanted = skeleton
+    if wanted is None and model is not None and catalogue.top_down(spec):
+        wanted = catalogue.spec(model).skeleton
+    if wanted is not None and wanted != spec.skeleton:
+        hint = "leave --skeleton out" if skeleton else f"add --skeleton {spec.skeleton}"
+        raise WeightError(
+            f"{path}: holds {spec.name} for {spec.skeleton}, expected {wanted}; {hint} or give another file"
+        )
+
+
+def _sized(spec: Any, size: tuple[int, int] | None, path: Path) -> Any:
+    """`spec` for inputs of `size`.  Without one it stays as it is, unless the name of the file says another."""
+    if not catalogue.top_down(spec):
+        if size is not None:
+            raise UserError(f"--size: is of networks of one person, {spec.name} takes any; leave it out")
+        return spec
+    if size is not None:
+        return replace(spec, size=size)
+    for height, width in ((int(match[1]), int(match[2])) for match in _SIZE.finditer(path.name)):
+        if (height, width) != spec.size and not height % MULTIPLE and not width % MULTIPLE:
+            usual = "x".join(map(str, spec.size))
+            raise UserError(
+                f"{path}: its name says an input of {height}x{width}, its weights do not say any, and {usual} is usual "
+                f"for {spec.skeleton}; choose with --size"
+            )
+    return spec
 
 
 def kind(path: Path) -> str:
@@ -151,17 +194,24 @@ def _keras(path: Path, model: str | None) -> tuple[Arrays, ModelInfo]:
 
 def _torch(path: Path, model: str | None) -> tuple[Arrays, ModelInfo]:
     checkpoint = framework.module("torch", "weights").read_native(path)
-    published = legacy.read_torch(checkpoint, str(path))
-    if published:
-        arrays, preprocess = published
+    openpose = legacy.read_torch(checkpoint, str(path))
+    if openpose:
+        arrays, preprocess = openpose
         return arrays, _info(path, _infer(arrays, path), preprocess, UNSTATED)
+    person = person_files.state_dict(checkpoint, str(path))
+    if person is not None and not person.heatmaps:
+        raise WeightError(
+            f"{path}: holds {person_files.classifier(person.arrays)}; such a file is what a training starts from: "
+            "give it to train.py with --init"
+        )
     arrays = {name: array for name, array in checkpoint.items() if isinstance(array, np.ndarray)}
-    if not arrays or len(arrays) < len(checkpoint):
+    if person is not None:
+        arrays = person.arrays
+    elif not arrays or len(arrays) < len(checkpoint):
         keys = ", ".join(list(map(str, checkpoint))[:3])
         raise WeightError(f"{path}: a checkpoint of another network (keys {keys}); readable are: {READABLE}")
     spec = _infer(arrays, path)
-    preprocess = RAW_BGR if spec.family == "mobilenet_v2_small" else CAFFE
-    return arrays, _info(path, spec, preprocess, "unknown")
+    return arrays, _info(path, spec, published(spec), "unknown")
 
 
 def _infer(arrays: Arrays, path: Path) -> Any:

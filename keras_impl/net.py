@@ -14,6 +14,7 @@ from shared.arch import catalogue
 from shared.codec.fast import Candidates
 from shared.errors import UserError, WeightError
 from shared.net import PLAIN, Preset
+from shared.preprocess import published
 from shared.weights import Arrays, ModelInfo, check, first_stages, read, sha256
 
 
@@ -86,7 +87,8 @@ def _read_h5(path: Path, model: str | None) -> tuple[Arrays, ModelInfo]:
     if native["info"] is not None:
         info = ModelInfo.from_dict(native["info"])
     elif model is not None:
-        info = ModelInfo(catalogue.spec(model))
+        spec = catalogue.spec(model)
+        info = ModelInfo(spec, published(spec))
     else:
         raise WeightError(f"{path}: does not say which network it holds; name it with --model")
     network = models.build(info.spec)

@@ -16,6 +16,7 @@ from shared.arch.rows import Conv, Row
 from shared.errors import UserError
 from shared.memory import keep_freed
 from shared.net import PLAIN, Preset
+from shared.preprocess import published
 from shared.weights import Arrays, ModelInfo, first_stages, read, sha256
 
 torch.backends.cudnn.allow_tf32 = False  # parity is judged in float32
@@ -84,7 +85,8 @@ def load(
     if path.suffix in (".pth", ".pt"):
         arrays = dict(weights.read_native(path))
         shapes = {name: tuple(np.shape(array)) for name, array in arrays.items()}
-        info = ModelInfo(catalogue.infer(shapes, str(path), model))
+        spec = catalogue.infer(shapes, str(path), model)
+        info = ModelInfo(spec, published(spec))
         arrays, info = first_stages(arrays, info, preset.stages)
     else:
         arrays, info = read(path, preset.stages)

@@ -10,7 +10,7 @@ import numpy as np
 from shared.arch import catalogue
 from shared.errors import UserError, WeightError
 from shared.net import PLAIN, Preset
-from shared.preprocess import CAFFE, RAW_BGR
+from shared.preprocess import published
 from shared.weights import ModelInfo, existing, sha256
 
 ONNX_INFO = "pose_info"  # key of the ONNX file's metadata under which our exports describe the model
@@ -189,8 +189,8 @@ def _onnx_info(metadata: dict[str, str], path: Path, model: str | None) -> Model
         return info
     if model is None:
         raise WeightError(f"{path}: does not say which network it holds; name it with --model")
-    preprocess = RAW_BGR if model == "mobilenet_v2_small" else CAFFE
-    return ModelInfo(catalogue.spec(model), preprocess, source=path.name, source_sha256=sha256(path))
+    spec = catalogue.spec(model)
+    return ModelInfo(spec, published(spec), source=path.name, source_sha256=sha256(path))
 
 
 def _named(outputs: dict[str, np.ndarray], spec: Any, path: Path) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ _LAYERS = [row.name for row in vgg(1.0) if isinstance(row, Conv)]
 _TORCH = dict(zip(_LAYERS, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21), strict=True))
 _KERAS = {f"block{layer[4]}_{layer[:4]}{layer[6]}": layer for layer in _LAYERS}  # block1_conv1: conv1_1
 _HWIO_TO_OIHW = (3, 2, 0, 1)
-_TORCH_SIGNATURES = (b"PK\x03\x04", b"\x80")
+TORCH_SIGNATURES = (b"PK\x03\x04", b"\x80")
 
 
 def read(path: Path) -> Arrays:
@@ -36,7 +36,7 @@ def read(path: Path) -> Arrays:
         head = file.read(8)
     if head == hdf5.SIGNATURE:
         found = _keras(path)
-    elif head.startswith(_TORCH_SIGNATURES):
+    elif head.startswith(TORCH_SIGNATURES):
         found = _torch(path)
     else:
         raise WeightError(f"{path}: neither a PyTorch nor an HDF5 file; expected {EXPECTED}")

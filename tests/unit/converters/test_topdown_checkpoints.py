@@ -1,0 +1,405 @@
+"""Published files of networks of one person: built here as their publishers save them, read back equal, or refused."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from converters import cli, sources
+from shared import weights
+from shared.arch import catalogue
+from shared.errors import WeightError
+from shared.preprocess import IMAGENET, IMAGENET_BGR
+
+MANIFESTS = Path(__file__).parents[4] / "shared" / "manifests"
+needs_manifests = pytest.mark.skipif(not MANIFESTS.is_dir(), reason="no ../shared/manifests here")
+WIDTH = 1 / 16
+
+
+@pytest.fixture(scope="module")
+def network(small):
+    """A function from the name of a model to its arrays, their state dict with counters, and the spec."""
+
+    def make(name, **changes):
+        arrays, info = small(name, **{"width": WIDTH, **changes})
+        return arrays, counted({key: torch.from_numpy(array) for key, array in arrays.items()}), info.spec
+
+    return make
+
+
+def counted(tensors):
+    """A state dict as PyTorch keeps it: each batch norm counts its batches."""
+    found = OrderedDict()
+    for name, tensor in tensors.items():
+        found[name] = tensor
+        if name.endswith("running_var"):
+            found[name.replace("running_var", "num_batches_tracked")] = torch.tensor(7)
+    return found
+
+
+def prefixed(tensors, prefix, head=""):
+    """The names with a prefix, those of the head with another."""
+    return OrderedDict(((head if name.startswith("final") else prefix) + name, t) for name, t in tensors.items())
+
+
+def bare(tensors):
+    return tensors
+
+
+def without_counters(tensors):
+    return OrderedDict((name, t) for name, t in tensors.items() if not name.endswith("num_batches_tracked"))
+
+
+def checkpoint(tensors):
+    """What humanpose.pytorch and HRNet write after every epoch; the accuracy is a number of NumPy's."""
+    return {
+        "epoch": 210,
+        "model": "pose_hrnet",
+        "state_dict": prefixed(tensors, "module.", "module."),
+        "best_state_dict": tensors,
+        "perf": np.float64(0.765),
+        "optimizer": {
+            "state": {0: {"step": 5, "exp_avg": torch.ones(2)}},
+            "param_groups": [{"lr": 1e-5, "params": [0]}],
+        },
+    }
+
+
+def mmpose_v0(tensors):
+    meta = {"mmcv_version": "1.3", "config": "model = dict()", "time": "now"}
+    return {"meta": meta, "state_dict": prefixed(tensors, "backbone.", "keypoint_head.")}
+
+
+def mmpose_v1(tensors):
+    about = {"sigmas": np.full(17, 0.05, np.float32), "colors": np.ones((17, 3), np.uint8), "names": {0: "nose"}}
+    return {"meta": {"epoch": 210, "dataset_meta": about}, "state_dict": prefixed(tensors, "backbone.", "head.")}
+
+
+def save(content, path, legacy=True):
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+def assert_same(found, expected):
+    assert list(found) == list(expected)
+    assert all(np.array_equal(found[name], array) for name, array in expected.items())
+
+
+@pytest.mark.parametrize("legacy", [True, False], ids=["before PyTorch 1.6", "zip"])
+@pytest.mark.parametrize("wrap", [bare, without_counters, checkpoint, mmpose_v0, mmpose_v1])
+def test_every_container_is_read_back_equal(tmp_path, network, wrap, legacy):
+    arrays, tensors, spec = network("pose_hrnet_w18_v1")
+    path = save(wrap(tensors), tmp_path / "model_best.pth.tar", legacy)
+
+    found, info = sources.read(path)
+
+    assert_same(found, arrays)
+    assert (info.spec, info.preprocess) == (spec, IMAGENET)
+    assert (info.source, info.source_sha256) == (path.name, weights.sha256(path))
+
+
+# (model, skeleton): the colours that its publisher's code feeds it.
+COLOURS = {
+    ("pose_hrnet_w18_v2", "coco17"): IMAGENET,
+    ("pose_hrnet_w32", "mpii16"): IMAGENET,
+    ("pose_resnet_50", "coco17"): IMAGENET_BGR,
+    ("pose_resnet_101", "mpii16"): IMAGENET_BGR,
+    ("lpn_50", "coco17"): IMAGENET_BGR,
+    ("lpn_152", "coco17"): IMAGENET_BGR,
+    ("lpn_50", "mpii16"): IMAGENET,
+    ("lpn_18", "coco17"): IMAGENET,
+    ("lpn_34h", "coco17"): IMAGENET,
+    ("lpn_100", "coco17"): IMAGENET,
+}
+
+
+@pytest.mark.parametrize(("name", "skeleton"), COLOURS)
+def test_network_keypoints_size_and_colours_follow_from_names_and_shapes(tmp_path, network, name, skeleton):
+    size = {"coco17": (256, 192), "mpii16": (256, 256)}[skeleton]
+    arrays, tensors, spec = network(name, skeleton=skeleton, size=size)
+
+    found, info = sources.read(save(tensors, tmp_path / "final_state.pth"))
+
+    assert_same(found, arrays)
+    assert (info.spec, info.preprocess) == (spec, COLOURS[name, skeleton])
+
+
+def test_of_a_file_of_two_publishers_the_user_says_the_colours(tmp_path, network, capsys):
+    path = save(network("lpn_50")[1], tmp_path / "lpn_50_256x192.pth")
+
+    assert sources.read(path, preprocess="imagenet")[1].preprocess == IMAGENET
+    assert cli.convert([str(path), "--out", str(tmp_path / "bgr.safetensors")]) == 0
+    assert "these colours are lpn-pytorch's; for weights that humanpose.pytorch trained" in capsys.readouterr().out
+    assert cli.convert([str(path), "--out", str(tmp_path / "rgb.safetensors"), "--preprocess", "imagenet"]) == 0
+    assert "lpn-pytorch" not in capsys.readouterr().out
+    found = [weights.read(tmp_path / f"{name}.safetensors")[1].preprocess for name in ("bgr", "rgb")]
+    assert found == [IMAGENET_BGR, IMAGENET]
+
+
+def test_the_size_of_the_input_is_in_the_weight_file_that_is_written(tmp_path, network, capsys):
+    path = save(network("pose_hrnet_w18_v1")[1], tmp_path / "pose_hrnet_w18_v1_384x288.pth")
+    out = tmp_path / "w.safetensors"
+
+    assert cli.convert([str(path), "--out", str(out), "--size", "384x288"]) == 0
+
+    assert weights.read(out)[1].spec.size == (384, 288)
+    assert "pose_hrnet_w18_v1 for coco17, input 384x288, colours imagenet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name", ["pose_hrnet_w32_256x192.pth", "8xb64-210e_coco.pth", "run_10x20.pth", "1256x1922.pth"]
+)
+def test_a_name_without_another_size_asks_nothing(tmp_path, network, name):
+    _, tensors, spec = network("pose_hrnet_w18_v1")
+
+    assert sources.read(save(tensors, tmp_path / name))[1].spec == spec
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("pose_hrnet_w18_v1", "w.safetensors"), ("pose_resnet_50", "w.pth"), ("lpn_18h", "w.weights.h5")],
+)
+def test_weights_return_from_every_target_bit_for_bit(tmp_path, network, model, name):
+    arrays, tensors, spec = network(model)
+
+    assert cli.convert([str(save(tensors, tmp_path / "model_best.pth")), "--out", str(tmp_path / name)]) == 0
+
+    found, info = sources.read(tmp_path / name)
+    assert info.spec == spec
+    assert {key: found[key].tobytes() for key in found} == {key: array.tobytes() for key, array in arrays.items()}
+
+
+def manifest(name):
+    """A state dict of zeros but for a mark in each tensor, with the names, shapes and order of a manifest."""
+    lines = (MANIFESTS / f"{name}.tsv").read_text().splitlines()[1:]
+    found = OrderedDict()
+    for i, (key, shape) in enumerate(line.split("\t") for line in lines):
+        scalar = shape == "scalar_int64"
+        found[key] = torch.tensor(3) if scalar else torch.full(tuple(map(int, shape.split("x"))), i / 64)
+    return found
+
+
+FULL = [
+    ("lpn_18", "lpn_18", "coco17"),
+    ("pose_hrnet_w18_v1_coco", "pose_hrnet_w18_v1", "coco17"),
+    pytest.param("pose_hrnet_w32_mpii", "pose_hrnet_w32", "mpii16", marks=pytest.mark.slow),
+    pytest.param("pose_resnet_50_coco", "pose_resnet_50", "coco17", marks=pytest.mark.slow),
+]
+
+
+@needs_manifests
+@pytest.mark.parametrize(("listed", "name", "skeleton"), FULL)
+def test_the_published_list_of_tensors_is_the_network_at_its_full_size(tmp_path, listed, name, skeleton):
+    tensors = manifest(listed)
+
+    found, info = sources.read(save(checkpoint(tensors), tmp_path / "checkpoint.pth"))
+
+    assert (info.spec.name, info.spec.width, info.spec.skeleton) == (name, 1, skeleton)
+    assert_same(found, {key: t.numpy() for key, t in without_counters(tensors).items()})
+
+
+@needs_manifests
+def test_what_humanposes_last_code_makes_of_w18_v1_is_another_network(tmp_path):
+    path = save(manifest("pose_hrnet_w18_v1_coco_headcode"), tmp_path / "model_best.pth")
+
+    with pytest.raises(WeightError, match="of another shape:"):
+        sources.read(path)
+
+
+HEADS = {
+    "hrnet_w32-36af842e.pth": {"head.0.0.0.conv1.weight": (8, 8, 1, 1), "head.0.0.0.bn1.running_mean": (8,)},
+    "hrnet_w18_small_model_v1.pth": {
+        "incre_modules.0.0.conv1.weight": (8, 8, 1, 1),
+        "downsamp_modules.0.0.bias": (8,),
+        "final_layer.0.weight": (17, 1, 1, 1),
+        "final_layer.0.bias": (17,),
+        "final_layer.1.running_mean": (17,),
+        "classifier.weight": (10, 8),
+    },
+    "with names like a pose network's.pth": {
+        "final_layer.weight": (17, 1, 1, 1),
+        "final_layer.bias": (17,),
+        "classifier.bias": (10,),
+    },
+    "without a head.pth": {},
+}
+
+
+def classifier(tensors, heads):
+    trunk = OrderedDict((name, t) for name, t in tensors.items() if not name.startswith(("final_layer", "deconv")))
+    return {**trunk, **{name: torch.ones(shape) for name, shape in heads.items()}}
+
+
+@pytest.mark.parametrize("file", HEADS)
+def test_an_imagenet_file_is_no_pose_network(tmp_path, network, capsys, file):
+    path = save(classifier(network("pose_hrnet_w18_v1")[1], HEADS[file]), tmp_path / file)
+
+    assert cli.convert([str(path), "--out", str(tmp_path / "w.safetensors")]) == 2
+
+    error = capsys.readouterr().err
+    assert f"{file}: holds an HRNet that classifies pictures" in error
+    assert "give it to train.py with --init" in error
+    assert [entry.name for entry in tmp_path.iterdir()] == [file]
+
+
+def test_torchvisions_resnet_is_no_pose_network(tmp_path, network):
+    tensors = classifier(network("pose_resnet_50")[1], {"fc.weight": (10, 8), "fc.bias": (10,)})
+
+    with pytest.raises(
+        WeightError, match=r"holds a ResNet that classifies pictures \(has fc\.weight and no final_layer"
+    ):
+        sources.read(save(tensors, tmp_path / "resnet50-19c8e357.pth"))
+
+
+def truncated(tensors, path):
+    save(tensors, path)
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def truncated_zip(tensors, path):
+    save(tensors, path, legacy=False)
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def cut_in_the_names(tensors, path):
+    save(tensors, path)
+    path.write_bytes(path.read_bytes()[:2001])
+
+
+def changed(change):
+    """A file whose state dict went through `change`, which changes it in place."""
+
+    def write(tensors, path):
+        tensors = OrderedDict(tensors)
+        change(tensors)
+        save(tensors, path)
+
+    return write
+
+
+def tensor_under_two_names(tensors):
+    tensors["module.conv1.weight"] = tensors["conv1.weight"]
+
+
+def another_head(tensors):
+    tensors |= {"final_layer.weight": torch.ones(5, 1, 1, 1), "final_layer.bias": torch.ones(5)}
+
+
+class Code:
+    def __reduce__(self):
+        return print, ("run",)
+
+
+LAST = "stage4.0.fuse_layers.0.3.1.running_var"
+
+
+def last(tensor):
+    return changed(lambda tensors: tensors.update({LAST: tensor}))
+
+
+WHOLE = changed(dict)
+FOUND = "of the 337 arrays of pose_hrnet_w18_v1 found"
+# what is written, options, what the line says
+FAULTS = {
+    "truncated": (truncated, (), "not a whole PyTorch checkpoint"),
+    "truncated zip": (truncated_zip, (), "not a whole PyTorch checkpoint"),
+    "truncated in its names": (cut_in_the_names, (), "get the file again"),
+    "one missing": (changed(lambda t: t.pop(LAST)), (), f"336 {FOUND}; missing {LAST}"),
+    "head's bias missing": (changed(lambda t: t.pop("final_layer.bias")), (), "missing final_layer.bias"),
+    "one extra": (changed(lambda t: t.update(extra=torch.ones(2))), (), f"337 {FOUND}; left over extra"),
+    "another shape": (last(torch.ones(3)), (), f"of another shape: {LAST} (3,), expected (1,)"),
+    "integers": (last(torch.ones(1).int()), (), f"{LAST} holds int32, expected an array of float32"),
+    "a string": (last("best"), (), f"{LAST} holds str, expected an array of float32"),
+    "NumPy's": (last(np.ones(1, np.float32)), (), f"{LAST} holds _NumpyArray, expected an array of float32"),
+    "not finite": (last(torch.ones(1) / 0), (), f"{LAST} holds NaN or infinity"),
+    "code": (changed(lambda t: t.update(run=Code())), (), "holds pickled code"),
+    "two names": (changed(tensor_under_two_names), (), "two arrays are conv1.weight, expected one"),
+    "5 keypoints": (changed(another_head), (), "of another shape: final_layer.weight (5, 1, 1, 1), expected (17,"),
+    "another model": (WHOLE, ("--model", "pose_hrnet_w32"), "holds pose_hrnet_w18_v1, expected pose_hrnet_w32"),
+    "another family": (WHOLE, ("--model", "coco18"), "holds pose_hrnet_w18_v1, expected coco18"),
+    "other keypoints": (WHOLE, ("--skeleton", "mpii16"), "for coco17, expected mpii16; leave --skeleton out"),
+    "no size": (WHOLE, ("--size", "256"), "--size 256: expected HEIGHTxWIDTH"),
+    "impossible size": (WHOLE, ("--size", "200x100"), "size 200x100; expected height x width, multiples of 32"),
+    "other colours": (WHOLE, ("--preprocess", "bgr"), "--preprocess bgr: unknown"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_file_is_one_line_and_leaves_nothing(tmp_path, network, capsys, fault):
+    write, options, message = FAULTS[fault]
+    write(network("pose_hrnet_w18_v1")[1], tmp_path / "a.pth")
+
+    assert cli.convert([str(tmp_path / "a.pth"), "--out", str(tmp_path / "w.safetensors"), *options]) == 2
+
+    out, error = capsys.readouterr()
+    assert message in error
+    assert (out, error.count("\n")) == ("", 1)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.pth"]
+
+
+def test_an_mpii_file_given_as_a_coco_one_is_refused_and_named(tmp_path, network, capsys):
+    path = save(network("pose_hrnet_w18_v1", skeleton="mpii16", size=(256, 256))[1], tmp_path / "a.pth")
+    command = [str(path), "--out", str(tmp_path / "w.safetensors"), "--model", "pose_hrnet_w18_v1"]
+
+    assert cli.convert(command) == 2
+    assert "holds pose_hrnet_w18_v1 for mpii16, expected coco17; add --skeleton mpii16" in capsys.readouterr().err
+    assert not (tmp_path / "w.safetensors").exists()
+    assert cli.convert([*command, "--skeleton", "mpii16"]) == 0
+    assert weights.read(tmp_path / "w.safetensors")[1].spec.size == (256, 256)
+
+
+def test_a_file_named_after_another_size_is_not_guessed(tmp_path, network, capsys):
+    path = save(network("pose_hrnet_w18_v1")[1], tmp_path / "pose_hrnet_w18_v1_384x288.pth")
+
+    assert cli.convert([str(path), "--out", str(tmp_path / "w.safetensors")]) == 2
+
+    assert "its name says an input of 384x288" in capsys.readouterr().err
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "out", "message"),
+    [
+        (("--int8", "builtin"), "w.onnx", "--int8: its scales are from whole pictures, which lpn_18 does not see"),
+        (("--stages", "1"), "w.caffemodel", "lpn_18 never was a Caffe network"),
+        (("--stages", "2"), "w.pth", "--stages 2: lpn_18 has 1"),
+    ],
+)
+def test_what_such_a_network_cannot_become_is_refused(tmp_path, network, capsys, options, out, message):
+    path = save(network("lpn_18")[1], tmp_path / "a.pth")
+
+    assert cli.convert([str(path), "--out", str(tmp_path / out), *options]) == 2
+
+    assert message in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.pth"]
+
+
+def test_a_size_is_of_networks_of_one_person(tmp_path, small, capsys):
+    arrays, info = small("coco18")
+    weights.write(tmp_path / "a.safetensors", arrays, info)
+
+    assert cli.convert([str(tmp_path / "a.safetensors"), "--out", str(tmp_path / "b.pth"), "--size", "256x192"]) == 2
+
+    assert "--size: is of networks of one person, coco18 takes any" in capsys.readouterr().err
+
+
+def test_our_own_state_dict_with_counters_is_loaded(tmp_path, network):
+    import pytorch_impl
+
+    arrays, tensors, spec = network("lpn_18h")
+
+    net = pytorch_impl.load(save(tensors, tmp_path / "w.pth"))
+
+    assert net.info.spec == spec
+    assert_same(pytorch_impl.net.weights.get_arrays(net.network), arrays)
+
+
+def test_every_model_of_one_person_has_colours():
+    person = [spec for spec in catalogue.SPECS.values() if catalogue.top_down(spec)]
+
+    assert {sources.published(spec) for spec in person} == {IMAGENET, IMAGENET_BGR}
+    assert {spec.name for spec in person if sources.published(spec) == IMAGENET_BGR} == {
+        "lpn_50", "lpn_101", "lpn_152", "pose_resnet_50", "pose_resnet_101", "pose_resnet_152",
+    }  # fmt: skip
