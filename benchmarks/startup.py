@@ -16,8 +16,9 @@ from shared.weights import SHIPPED
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (  # what can be typed after "python", except the actions of the last three
-    "eval/run.py", "eval/compare.py", "demo/picture.py", "pytorch_impl/train.py", "keras_impl/train.py",
-    "converters/convert.py", "converters/caffe_to_torch.py", "converters/caffe_to_keras.py", "converters/fetch.py",
+    "eval/run.py", "eval/compare.py", "eval/pictures.py", "demo/picture.py", "pytorch_impl/train.py",
+    "keras_impl/train.py", "converters/convert.py", "converters/caffe_to_torch.py", "converters/caffe_to_keras.py",
+    "converters/fetch.py",
     "-m shared.data", "-m shared.scenes", "-m benchmarks",
 )  # fmt: skip
 MODULES = (

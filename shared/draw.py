@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.codec.spec import Maps
 from shared.person import Person, Pose
-from shared.skeleton import COCO17, COCO18, FACE70, FACE_LINES, HAND21, HAND_LINES, Skeleton
+from shared.skeleton import COCO17, COCO18, FACE70, FACE_LINES, HAND21, HAND_LINES, MPI15, MPII16, Skeleton
 
 KEYPOINT_THRESHOLD = 0.05  # OpenPose draws keypoints above this score
 _ALPHA_POSE = 0.75
@@ -25,6 +25,12 @@ _COCO18 = (
     (170, 0, 255), (255, 0, 255), (85, 0, 255),
 )  # fmt: skip
 _MPI15 = (*_COCO18[:7], (43, 255, 0), *_COCO18[7:14])
+_AS_MPI15 = {"thorax": "upper_neck", "pelvis": "chest"}  # the keypoints that MPII has and MPI_15 has not
+_MPII16_LINES = (  # MPII's own tree, from the trunk outwards
+    "pelvis>thorax thorax>upper_neck upper_neck>head_top thorax>right_shoulder right_shoulder>right_elbow "
+    "right_elbow>right_wrist thorax>left_shoulder left_shoulder>left_elbow left_elbow>left_wrist pelvis>right_hip "
+    "right_hip>right_knee right_knee>right_ankle pelvis>left_hip left_hip>left_knee left_knee>left_ankle"
+)
 
 
 def colours(skeleton: Skeleton) -> list[tuple[int, int, int]]:
@@ -34,6 +40,8 @@ def colours(skeleton: Skeleton) -> list[tuple[int, int, int]]:
         return list(published[skeleton.name])
     if skeleton is COCO17:
         return [_COCO18[source[0]] for source in COCO17.sources(COCO18)]
+    if skeleton == MPII16:
+        return [_MPI15[MPI15.index(_AS_MPI15.get(name, name))] for name in MPII16.keypoints]
     hues = np.linspace(0, 179, skeleton.n_keypoints, endpoint=False).astype(np.uint8)
     hsv = np.stack([hues, np.full_like(hues, 255), np.full_like(hues, 255)], axis=-1)[None]
     return [(int(r), int(g), int(b)) for r, g, b in cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]]
@@ -45,6 +53,9 @@ def lines(skeleton: Skeleton) -> list[tuple[int, int]]:
         return [limb for i, limb in enumerate(skeleton.limbs) if i not in skeleton.fill_limbs]
     if skeleton in (HAND21, FACE70):
         return list(HAND_LINES if skeleton is HAND21 else FACE_LINES)
+    if skeleton == MPII16:
+        named = [line.split(">") for line in _MPII16_LINES.split()]
+        return [(MPII16.index(a), MPII16.index(b)) for a, b in named]
     names = [(COCO18.keypoints[a], COCO18.keypoints[b]) for a, b in lines(COCO18)]
     inside = [(a, b) for a, b in names if a in skeleton.keypoints and b in skeleton.keypoints]
     torso = [(f"{side}_shoulder", f"{side}_hip") for side in ("left", "right")]
@@ -52,11 +63,13 @@ def lines(skeleton: Skeleton) -> list[tuple[int, int]]:
     return [(skeleton.index(a), skeleton.index(b)) for a, b in (*torso, *across, *inside)]
 
 
-def draw_poses(image: np.ndarray, poses: Sequence[Pose], skeleton: Skeleton) -> np.ndarray:
-    """Predicted people; keypoints below OpenPose's threshold are left out."""
+def draw_poses(
+    image: np.ndarray, poses: Sequence[Pose], skeleton: Skeleton, threshold: float = KEYPOINT_THRESHOLD
+) -> np.ndarray:
+    """Predicted people; keypoints whose score is not above `threshold` are left out."""
     shown = image.copy()
     for pose in poses:
-        _draw_body(shown, pose.keypoints, pose.keypoints[:, 2] > KEYPOINT_THRESHOLD, skeleton)
+        _draw_body(shown, pose.keypoints, pose.keypoints[:, 2] > threshold, skeleton)
     return cv2.addWeighted(shown, _ALPHA_POSE, image, 1 - _ALPHA_POSE, 0)
 
 
@@ -76,9 +89,19 @@ def draw_heat(image: np.ndarray, maps: Maps, keypoint: int | None = None) -> np.
     """One keypoint's heatmap over the image, or the largest of all keypoints."""
     last = maps.heat.shape[-1] - 1
     heat = maps.heat[..., :last].max(axis=-1) if keypoint is None else maps.heat[..., keypoint]
-    heat = _laid_over(np.clip(heat, 0, 1), maps, image)
-    colour = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
-    return cv2.addWeighted(colour, _ALPHA_MAP, image, 1 - _ALPHA_MAP, 0)
+    return _coloured(_laid_over(np.clip(heat, 0, 1), maps, image), image)
+
+
+def draw_crops(image: np.ndarray, heat: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """The heatmaps (N, h, w, K) of N crops where they are in the image, the largest of all keypoints and crops.
+
+    `matrices` (N, 2, 3) lead from px of the image to cells; what no crop shows is as where nothing was found.
+    """
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    largest = np.zeros(image.shape[:2], np.float32)
+    for crop, matrix in zip(np.clip(heat, 0, 1).max(axis=-1), matrices, strict=True):
+        np.maximum(largest, cv2.warpAffine(crop, matrix, image.shape[1::-1], flags=flags), out=largest)
+    return _coloured(largest, image)
 
 
 def draw_paf(image: np.ndarray, maps: Maps) -> np.ndarray:
@@ -118,6 +141,12 @@ def _laid_over(values: np.ndarray, maps: Maps, image: np.ndarray) -> np.ndarray:
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(values, to_maps, image.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _coloured(heat: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Heat (H, W) in 0 to 1 over the image."""
+    colour = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    return cv2.addWeighted(colour, _ALPHA_MAP, image, 1 - _ALPHA_MAP, 0)
 
 
 def _draw_body(

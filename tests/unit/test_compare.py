@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from eval import comparing
+from eval import comparing, published
 from eval.protocol import digest
 from shared.coco_ap import NAMES
 
@@ -158,6 +158,10 @@ def test_a_tampered_run_is_refused(folder, capsys, name):
     refused(capsys, [run], f"{run}/metrics.json: ", message)
 
 
+def test_no_run_is_refused(capsys):
+    refused(capsys, [], "no RUN; expected folders that eval/run.py wrote, or --published coco or mpii")
+
+
 def test_a_run_that_is_not_there_or_not_finished_is_refused(folder, tmp_path, capsys):
     (tmp_path / "unfinished").mkdir()
 
@@ -181,14 +185,14 @@ def test_a_run_that_is_not_there_or_not_finished_is_refused(folder, tmp_path, ca
     ],
 )
 def test_only_numbers_of_this_data_subset_and_model_are_shown(folder, capsys, changes, aps):
-    found = comparing.matching({**PROTOCOL, **changes})
+    found = published.matching({**PROTOCOL, **changes})
 
     assert {number["AP"] for number in found} == aps
     comparing.main([folder("a", metrics(**changes))])
     assert ("* nothing is published" in capsys.readouterr().out) == (not aps)
 
 
-PUBLISHED = tomllib.loads(comparing.PUBLISHED.read_text())["number"]
+PUBLISHED = tomllib.loads(published.FILE.read_text())["number"]
 
 
 @pytest.mark.parametrize("number", PUBLISHED, ids=lambda number: f"{number['who'][:20]} {number['subset']}")
@@ -198,7 +202,7 @@ def test_a_published_number_says_all_that_is_shown(number):
     assert {key: type(number[key]) for key in kinds} == kinds
     assert number.keys() - kinds.keys() <= set(NAMES)
     assert all(0 < value < 1 for key, value in number.items() if key in NAMES)
-    assert number in comparing.matching(
+    assert number in published.matching(
         {
             "data": {"name": "coco"},
             "subset": {"name": "all" if number["subset"] == "40504" else number["subset"], "images": 40504},

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from shared import draw
+from shared.codec import crops
 from shared.codec.spec import Maps
 from shared.person import Person, Pose
 from shared.skeleton import BODY25, COCO17, COCO18, FACE70, HAND21, MPI15, MPII16
@@ -46,6 +47,23 @@ def test_openposes_colours_are_its_own():
     assert draw.colours(BODY25)[8] == (255, 0, 0)
 
 
+def test_mpiis_lines_are_one_tree_from_the_pelvis():
+    """Every keypoint but the pelvis ends one line, as in MPII's own list of parents; sides do not mix."""
+    parents = {b: a for a, b in draw.lines(MPII16)}
+    names = {MPII16.keypoints[b]: MPII16.keypoints[a] for b, a in parents.items()}
+
+    assert len(parents) == len(draw.lines(MPII16)) == 15
+    assert [parents.get(k) for k in range(16)] == [1, 2, 6, 6, 3, 4, None, 6, 7, 8, 11, 12, 7, 7, 13, 14]
+    assert {names[name] for name in ("right_hip", "left_hip", "thorax")} == {"pelvis"}
+    assert {names[name] for name in ("upper_neck", "right_shoulder", "left_shoulder")} == {"thorax"}
+    assert names["head_top"] == "upper_neck"
+
+
+def test_mpii_has_the_colours_of_mpi_15():
+    for name in ("head_top", "right_wrist", "left_ankle"):
+        assert draw.colours(MPII16)[MPII16.index(name)] == draw.colours(MPI15)[MPI15.index(name)]
+
+
 def test_a_limb_is_drawn_between_its_keypoints_and_nowhere_else():
     shown = changed(draw.draw_poses(GREY, [pose(right_elbow=(20, 30), right_wrist=(80, 30))], COCO18))
 
@@ -66,6 +84,14 @@ def test_unknown_and_faint_keypoints_are_not_drawn():
     faint.keypoints[COCO18.index("nose"), 2] = draw.KEYPOINT_THRESHOLD
 
     assert not changed(draw.draw_poses(GREY, [faint, pose()], COCO18)).any()
+
+
+def test_the_least_score_can_be_another():
+    sure = pose(nose=(50, 50))
+    sure.keypoints[COCO18.index("nose"), 2] = 0.2
+
+    assert changed(draw.draw_poses(GREY, [sure], COCO18)).any()
+    assert not changed(draw.draw_poses(GREY, [sure], COCO18, threshold=0.2)).any()
 
 
 def test_keypoints_outside_the_image_do_no_harm():
@@ -119,6 +145,24 @@ def test_maps_lie_where_their_geometry_says():
     rows, columns = np.nonzero(drawn[..., 0] > drawn[..., 2])
     assert red.max() > 20
     assert (rows.mean(), columns.mean()) == (pytest.approx(39.5, abs=0.5), pytest.approx(57, abs=0.5))
+
+
+def test_heatmaps_of_crops_are_brought_back_to_their_places():
+    heat = np.zeros((2, 16, 12, 3), np.float32)
+    heat[0, 4, 3, 0] = heat[1, 12, 9, 2] = 1
+    centres, scales = np.array([[30.0, 40.0], [90.0, 60.0]]), np.array([[0.12, 0.16], [0.12, 0.16]])
+    matrices = crops.matrix(centres, scales, 0.0, (16, 12))  # two px a cell, whose cell (6, 8) is the centre
+
+    drawn = draw.draw_crops(GREY, heat, matrices).astype(int)
+    moved = draw.draw_crops(GREY, heat, matrices + np.array([[0, 0, 2], [0, 0, 0]])).astype(int)
+
+    for x, y in ((24, 32), (96, 68)):
+        place = drawn[y - 6 : y + 7, x - 6 : x + 7] - drawn[0, 0]
+        rows, columns = np.nonzero(place[..., 0] > 20)
+        assert (rows.mean(), columns.mean()) == (pytest.approx(6, abs=0.5), pytest.approx(6, abs=0.5))
+        assert not (moved[y - 1 : y + 2, x - 1 : x + 2] == drawn[y - 1 : y + 2, x - 1 : x + 2]).all()
+    assert (drawn[90:, :] == drawn[0, 0]).all()
+    assert (GREY == 128).all()
 
 
 def test_tiles_stand_side_by_side_under_their_titles():
