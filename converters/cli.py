@@ -2,14 +2,13 @@
 
 import argparse
 import json
-import re
 import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shared.command import command
+from shared.command import command, parsed_size
 from shared.errors import UserError
 from shared.preprocess import IMAGENET_BGR, LPN_BGR, PREPROCESS
 
@@ -76,7 +75,7 @@ def _caffe_parser(framework: str) -> argparse.ArgumentParser:
 @command(_convert_parser)
 def convert(options: argparse.Namespace) -> int:
     """The command convert.py."""
-    values = vars(options) | {"size": _size(options.size)}
+    values = vars(options) | {"size": parsed_size(options.size)}
     return _run(Job(**values), tuple(_SUFFIXES))
 
 
@@ -227,16 +226,6 @@ def _report(arrays: dict, info: Any, written: list[Path]) -> dict[str, Any]:
         "source": {"name": info.source, "sha256": info.source_sha256},
         "written": {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size} for path in written},
     }
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    """(height, width) of "256x192"; what a network takes, its spec checks."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if match is None:
-        raise UserError(f"--size {text}: expected HEIGHTxWIDTH in pixels, as 256x192")
-    return int(match[1]), int(match[2])
 
 
 def _kind(out: Path, suffixes: tuple[str, ...]) -> str:

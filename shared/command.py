@@ -1,6 +1,7 @@
 """What every command does around its work: one line and exit code 2 for bad input, plain text otherwise."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -45,3 +46,13 @@ def _refuse(message: str) -> NoReturn:
 def command(parser: Parser) -> Callable[[Work], Command]:
     """Make a command of `work(options) -> exit code`; a `UserError` becomes one line on stderr and exit code 2."""
     return lambda work: Command(parser, work)
+
+
+def parsed_size(text: str | None) -> tuple[int, int] | None:
+    """(height, width) of --size "256x192"; None for none.  What a network takes, its spec checks."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if match is None:
+        raise UserError(f"--size {text}: expected HEIGHTxWIDTH in pixels, as 256x192")
+    return int(match[1]), int(match[2])

@@ -1,24 +1,16 @@
 """Parameters and multiply-adds of every network: `python -m shared.arch`."""
 
 import argparse
-import re
 import sys
 from dataclasses import replace
 
 from shared.arch import catalogue
 from shared.arch.count import Count, count
-from shared.command import command
+from shared.command import command, parsed_size
 from shared.errors import UserError
 
 _ROW = "{:<20} {:>9} {:>12} {:>9} {:>9} {:>14} {:>16}"
 _TITLES = ("model", "input", "parameters", "GMAC", "GiMAC", "published rule:", "GiMAC")
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if match is None:
-        raise UserError(f"--size {text}: expected HEIGHTxWIDTH in pixels, as 256x192")
-    return int(match[1]), int(match[2])
 
 
 def _line(name: str, found: Count) -> str:
@@ -48,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(options: argparse.Namespace) -> int:
-    size = _size(options.size) if options.size else None
+    size = parsed_size(options.size)
     specs = [catalogue.spec(options.model)] if options.model else list(catalogue.SPECS.values())
     if options.skeleton:
         if options.model and not catalogue.top_down(specs[0]):
