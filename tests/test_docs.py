@@ -60,7 +60,8 @@ def test_the_published_ap_is_of_the_protocol_and_the_weights_of_today(path):
     subset, records = data.subset(benchmark, None, None)
     net = SimpleNamespace(info=info, precision="float32")
     predictor = BottomUp(net).describe()
-    record = protocol.protocol(benchmark.identity, subset, [r.id for r in records], predictor, cli._model(net))
+    ids = [r.id for r in records]
+    record = protocol.protocol(benchmark.identity, subset, ids, predictor, cli._model(net), benchmark.metric.about)
     text = (ROOT / path).read_text()
 
     assert protocol.digest(record)[:12] in text
