@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.steps import compare
-from shared import framework, recipe
+from shared import framework, recipes
 from shared.augment import Augment
 from shared.data.builtin import Builtin
 from shared.initial import initial
@@ -25,8 +25,8 @@ def small(base: Recipe, **changes: object) -> Recipe:
     return replace(base, width=1 / 8, stages=3, init="he", batch=4, augment=crop, **changes)
 
 
-SGD = small(recipe.ZC)
-ADAM = small(recipe.ZC, optimizer=Optimizer("adam", groups="flat"), schedule=Schedule("constant", base=1e-5))
+SGD = small(recipes.ZC)
+ADAM = small(recipes.ZC, optimizer=Optimizer("adam", groups="flat"), schedule=Schedule("constant", base=1e-5))
 RECIPES = {
     "zc": SGD,
     "adam": ADAM,
