@@ -31,14 +31,22 @@ def box(x, y, width, height):
     return [x - width / 2, y - height / 2, width, height]
 
 
-@pytest.mark.parametrize("rule", MAIN_PERSON)
-def test_a_main_person_has_five_keypoints_and_a_large_segment(rule):
+@pytest.mark.parametrize(
+    ("rule", "expected"), [*((name, [0, 4]) for name in MAIN_PERSON if name != "everyone"), ("everyone", [0, 1, 2, 4])]
+)
+def test_a_main_person_has_five_keypoints_and_a_large_segment(rule, expected):
     boxes = np.array([box(100 * k, 50, 40, 60) for k in range(5)])
     n_keypoints = np.array([5, 4, 17, 17, 17])
     areas = np.array([1024.0, 5000, 1023.9, 5000, 5000])
     crowd = np.array([False, False, False, True, False])
 
-    assert main_people(boxes, n_keypoints, areas, crowd, MAIN_PERSON[rule]) == [0, 4]
+    assert main_people(boxes, n_keypoints, areas, crowd, MAIN_PERSON[rule]) == expected
+
+
+def test_everyone_has_a_keypoint_and_a_segment():
+    assert mains([box(0, 0, 9, 9)] * 2, "everyone", n_keypoints=1, areas=0.5) == [0, 1]
+    assert mains([box(0, 0, 9, 9)], "everyone", n_keypoints=0) == []
+    assert mains([box(0, 0, 9, 9)], "everyone", areas=0.0) == []
 
 
 def test_a_person_close_to_an_earlier_main_person_is_none():
@@ -59,7 +67,7 @@ def test_kevinlin_measures_with_the_last_box_and_lightweight_with_the_width():
     people = [box(100, 100, 50, 200), box(150, 100, 50, 50)]  # 50 apart; limits 60, 15 (last), 15 (width)
 
     assert {rule: mains(people, rule) for rule in MAIN_PERSON} == {
-        "caffe": [0], "keras": [0, 1], "lightweight": [0, 1],
+        "caffe": [0], "keras": [0, 1], "lightweight": [0, 1], "everyone": [0, 1],
     }  # fmt: skip
     large_crowd = np.array([*people, [0, 0, 600, 400]], float)  # the last annotation, and no candidate
     n_keypoints, areas = np.array([9, 9, 0]), np.full(3, 9999.0)
@@ -79,13 +87,13 @@ def one_by_one(boxes, n_keypoints, areas, crowd, starts, rule):
     for begin, end in pairwise(starts):
         accepted = []
         for p in range(begin, end):
-            if n_keypoints[p] < 5 or areas[p] < 1024 or crowd[p]:
+            if n_keypoints[p] < rule.keypoints or areas[p] < rule.area or crowd[p]:
                 continue
             centre = boxes[p, :2] + boxes[p, 2:] / 2
             far = True
             for k in accepted:
                 size = {"box": max(boxes[k, 2:]), "width": boxes[k, 2], "last": max(boxes[end - 1, 2:])}[rule.size]
-                far &= not np.linalg.norm(centre - boxes[k, :2] - boxes[k, 2:] / 2) < 0.3 * size
+                far &= not np.linalg.norm(centre - boxes[k, :2] - boxes[k, 2:] / 2) < rule.distance * size
             if far:
                 accepted.append(p)
         found[accepted] = True
