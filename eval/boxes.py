@@ -63,13 +63,21 @@ def _parsed(entry: Any, where: str) -> tuple[int, int, tuple[float, ...]]:
     try:
         if not isinstance(entry, Mapping):
             raise TypeError(f"a {type(entry).__name__}")
-        x, y, width, height = (float(value) for value in entry["bbox"])
-        values = (x, y, width, height, float(entry["score"]))
-        image_id, category = int(entry["image_id"]), int(entry["category_id"])
-    except (KeyError, TypeError, ValueError) as error:
+        x, y, width, height = entry["bbox"]
+        values = tuple(_number(value) for value in (x, y, width, height, entry["score"]))
+        image_id, category = int(_number(entry["image_id"])), int(_number(entry["category_id"]))
+        if (image_id, category) != (entry["image_id"], entry["category_id"]):
+            raise ValueError("an id that is not a whole number")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where} is not understood ({str(error)[:60]}); expected {_EXPECTED}") from None
-    if not all(map(math.isfinite, values)) or width <= 0 or height <= 0:
+    if not all(map(math.isfinite, values)) or min(values[2:4]) <= 0:
         raise UserError(
             f"{where}: bbox {entry['bbox']}, score {entry['score']}; expected finite numbers, sides above 0"
         )
     return image_id, category, values
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)

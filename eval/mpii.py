@@ -62,9 +62,9 @@ def from_files(annotations: Path | None, images: Path | None, truth: Path | None
         raise UserError("--data mpii needs --annotations valid.json and --images DIR")
     if not images.is_dir():
         raise UserError(f"--images {images}: no such folder; expected the folder of the pictures")
+    index = Index.open(annotations, MPII)
     truth_file = truth or _beside(annotations)
     found = pckh.read(truth_file)
-    index = Index.open(annotations, MPII)
     if len(found.points) != len(index.ids):
         raise UserError(
             f"{truth_file}: {len(found.points)} people, {annotations} has {len(index.ids)}; "

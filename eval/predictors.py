@@ -12,9 +12,11 @@ from eval import boxes as box_sources
 from eval.data import Data
 from eval.stages import Predictor
 from shared.arch import catalogue
+from shared.arch.residual import MULTIPLE
 from shared.coco import ImageRecord
 from shared.codec.keypoints import KEYPOINTS
 from shared.codec.spec import DECODERS
+from shared.command import parsed_size
 from shared.errors import UserError, unknown
 from shared.inference import BottomUp
 from shared.net import Net
@@ -25,6 +27,8 @@ from shared.top_down import EVERY_BOX, Boxes, Prepared, Ranking, TopDown, ground
 
 _SCENES = {"scales": "1", "height": 368, "fit": None}  # options of networks that find people, with their defaults
 _PEOPLE = {"boxes": None, "size": None, "nms": "hard", "box_threshold": 0.0, "shift": True}  # of those that do not
+_OF_POSES = {"nms": "hard", "box_threshold": 0.0}  # what decides which boxes and poses are kept
+_LONGEST = 2048  # px of a crop
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def choose(
     """The predictor.  Raises `UserError` for options that are not for this network or these data."""
     if catalogue.top_down(net.info.spec):
         return _top_down(net, options, data, records)
-    _refuse(options, _PEOPLE, f"are for networks of one person; {net.info.spec.name} finds people itself")
+    _refuse(options, _PEOPLE, f"for networks of one person; {net.info.spec.name} finds people itself")
     if data.metric.skeleton == MPII16:
         raise UserError(
             f"--data mpii: judges networks of one person, {net.info.spec.name} is none; use coco or builtin"
@@ -62,7 +66,7 @@ def check_decoder(name: str | None) -> None:
 
 def _top_down(net: Net, options: argparse.Namespace, data: Data, records: Sequence[ImageRecord]) -> Chosen:
     spec = net.info.spec
-    _refuse(options, _SCENES, f"are for networks that find people; {spec.name} is given boxes")
+    _refuse(options, _SCENES, f"for networks that find people; {spec.name} is given boxes")
     if options.decoder in DECODERS:
         raise UserError(f"--decoder {options.decoder}: is for networks that find people; choose {', '.join(KEYPOINTS)}")
     if spec.skeleton != data.metric.skeleton.name:
@@ -93,38 +97,37 @@ def _boxes(
         )
     identity = box_sources.identity
     if options.boxes == box_sources.GROUND_TRUTH:
+        if options.box_threshold != _PEOPLE["box_threshold"]:
+            raise UserError("--box-threshold: is for a detector's boxes; leave it out, or give --boxes FILE")
         return ground_truth(data.dataset, records), identity(options.boxes, 0.0)
     found = box_sources.detected(Path(options.boxes), records, options.box_threshold)
     return found, identity(options.boxes, options.box_threshold)
 
 
 def _ranking(options: argparse.Namespace, data: Data) -> Ranking:
-    if data.boxes is not None:
-        return EVERY_BOX
-    if options.nms == "none":
-        return Ranking(nms=None)
-    if options.nms not in SUPPRESSIONS:
+    if options.nms not in (*SUPPRESSIONS, "none"):
         raise unknown("--nms", options.nms, (*SUPPRESSIONS, "none"))
-    return Ranking(nms=SUPPRESSIONS[options.nms])
+    if data.boxes is not None:
+        _refuse(options, _OF_POSES, f"for data with several boxes a person; --data {options.data} has one for each")
+        return EVERY_BOX
+    return Ranking(nms=SUPPRESSIONS.get(options.nms))
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
     """(height, width) of "256x192"."""
-    if text is None:
-        return None
-    try:
-        height, width = (int(part) for part in text.split("x"))
-    except ValueError:
-        height, width = 0, 0
-    if height < 32 or width < 32 or height % 32 or width % 32:
-        raise UserError(f"--size {text}: expected height x width of a crop, multiples of 32, like 256x192")
-    return height, width
+    size = parsed_size(text)
+    if size is not None and any(side > _LONGEST or side % MULTIPLE for side in size):
+        raise UserError(
+            f"--size {text}: expected height x width of a crop, multiples of {MULTIPLE} up to {_LONGEST}, like 256x192"
+        )
+    return size
 
 
 def _refuse(options: argparse.Namespace, defaults: Mapping[str, Any], why: str) -> None:
     given = [f"--{name.replace('_', '-')}" for name, default in defaults.items() if getattr(options, name) != default]
     if given:
-        raise UserError(f"{' and '.join(given)}: {why}; leave {'it' if len(given) == 1 else 'them'} out")
+        verb, them = ("is", "it") if len(given) == 1 else ("are", "them")
+        raise UserError(f"{' and '.join(given)}: {verb} {why}; leave {them} out")
 
 
 class _Boxed:

@@ -12,7 +12,7 @@ from shared.augment import Augment
 from shared.augment_person import PersonAugment
 from shared.codec import crops, heatmaps, targets
 from shared.codec.crops import CropSpec
-from shared.codec.heatmaps import HeatmapSpec, map_size
+from shared.codec.heatmaps import HeatmapSpec
 from shared.codec.targets import TargetSpec
 from shared.data.rules import MAIN_PERSON, NECK
 from shared.errors import UserError, unknown
@@ -123,27 +123,32 @@ def check(recipe: Recipe) -> None:
     for name in ("schedule.base", "targets.sigma", "augment.target"):
         if not 0 < attrgetter(name)(recipe) < math.inf:
             raise UserError(f"recipe: {name} is {attrgetter(name)(recipe)}; expected a number above 0")
-    spec = recipe.spec
-    if catalogue.top_down(spec):
-        _check_person(recipe)
-        return
-    for name in ("skeleton", "size"):
+    if recipe.batch % recipe.accumulate:
+        raise UserError(f"recipe: batch {recipe.batch} in {recipe.accumulate} parts; expected parts of one size")
+    person = catalogue.top_down(catalogue.spec(recipe.model))
+    for name in () if person else ("skeleton", "size"):
         if getattr(recipe, name):
             raise UserError(f"recipe: {name} is of networks of one person, {recipe.model} is none; leave it out")
+    spec = recipe.spec
+    if person:
+        _check_person(recipe, spec.stride)
+        return
     low, high = recipe.augment.scale
     if not 0 < low <= high < math.inf:
         raise UserError(f"recipe: augment.scale is {low:g} to {high:g}; expected the lower factor first, both above 0")
     stride = recipe.targets.stride
-    if recipe.batch % recipe.accumulate:
-        raise UserError(f"recipe: batch {recipe.batch} in {recipe.accumulate} parts; expected parts of one size")
     if recipe.augment.crop % stride or recipe.augment.crop < stride:
         raise UserError(f"recipe: augment.crop {recipe.augment.crop}; expected a multiple of the stride {stride}")
 
 
-def _check_person(recipe: Recipe) -> None:
-    map_size(recipe.spec.size, recipe.heatmaps)
-    if not 0 < recipe.heatmaps.sigma < math.inf:
-        raise UserError(f"recipe: heatmaps.sigma is {recipe.heatmaps.sigma}; expected a number above 0")
+def _check_person(recipe: Recipe, stride: int) -> None:
+    if recipe.heatmaps.stride != stride:
+        raise UserError(f"recipe: heatmaps.stride is {recipe.heatmaps.stride}; expected {stride}, the network's")
+    for name in ("heatmaps.sigma", "crops.padding", "crops.pixel_std"):
+        if not 0 < attrgetter(name)(recipe) < math.inf:
+            raise UserError(f"recipe: {name} is {attrgetter(name)(recipe)}; expected a number above 0")
+    if not 0 <= recipe.person.scale < 1:
+        raise UserError(f"recipe: person.scale is {recipe.person.scale}; expected 0 or more and less than 1")
     if recipe.crops.aligned != recipe.heatmaps.aligned:
         raise UserError(
             f"recipe: crops {recipe.crops.name} with heatmaps {recipe.heatmaps.name}; "

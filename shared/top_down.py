@@ -13,7 +13,7 @@ from shared.codec.heatmaps import published_sigma
 from shared.net import Net
 from shared.oks import NmsSpec
 from shared.person import Pose
-from shared.skeleton import skeleton
+from shared.skeleton import COCO17, skeleton
 
 _MOST_AT_ONCE = 32  # crops in a forward pass
 _LEAST_SCORE = 1e-6  # of a keypoint: every one counts as found, as published, however sure the network is
@@ -74,7 +74,8 @@ class TopDown:
 
     `decoder` names the rules (`shared.codec.keypoints.KEYPOINTS`); "udp" brings its crops.  With `flip` the mirrored
     crops are averaged in, and with `shift` they move one column first, as crops that are not "udp" need.
-    `size` (height, width) of the crops is the network's own unless another is given.
+    `size` (height, width) of the crops is the network's own unless another is given, and `ranking` is the published one
+    of its keypoints: `PUBLISHED` for COCO's, `EVERY_BOX` for MPII's, of which no OKS is known.
     Its three steps may be taken one by one: `prepare` and `finish` in any thread, `forward` in one.
     """
 
@@ -85,7 +86,7 @@ class TopDown:
         flip: bool = False,
         shift: bool = True,
         size: tuple[int, int] | None = None,
-        ranking: Ranking = PUBLISHED,
+        ranking: Ranking | None = None,
     ) -> None:
         self.net = net
         self.skeleton = skeleton(net.info.spec.skeleton)
@@ -94,7 +95,7 @@ class TopDown:
         self.crop: CropSpec = crops.UDP if self.spec.refine == "udp" else crops.MSRA
         self.flip = flip
         self.shift = shift and not self.crop.aligned
-        self.ranking = ranking
+        self.ranking = ranking or (PUBLISHED if self.skeleton == COCO17 else EVERY_BOX)
 
     def __call__(self, image: np.ndarray, boxes: Boxes) -> list[Pose]:
         prepared = self.prepare(image, boxes)

@@ -53,8 +53,8 @@ BAD = {
     "unknown fit": (("--fit", "openpoze"), "did you mean openpose?"),
     "unknown subset": (("--subset", "none.txt"), "--subset none.txt: unknown"),
     "unknown data": (("--data", "cocoa"), "did you mean coco?"),
-    "mpii": (("--data", "mpii"), "comes with the top-down networks"),
-    "boxes": (("--boxes", "gt"), "is for top-down networks"),
+    "mpii without files": (("--data", "mpii"), "--data mpii needs --annotations valid.json and --images DIR"),
+    "boxes": (("--boxes", "gt"), "--boxes: is for networks of one person"),
     "no images": (("--limit", "0"), "--limit 0: expected 1 or more"),
     "images before zero": (("--limit", "-3"), "--limit -3: expected 1 or more"),
     "an empty batch": (("--batch", "0"), "--batch 0: expected 1 or more"),
@@ -89,7 +89,7 @@ def test_bad_arguments_are_one_line_and_exit_code_2(evaluate, tmp_path, capsys, 
     [
         (("--limit", "three"), "argument --limit: invalid int value: 'three'"),
         (("--height", "3.5"), "argument --height: invalid int value: '3.5'"),
-        (("--size", "3"), "unrecognized arguments: --size 3"),
+        (("--sizes", "3"), "unrecognized arguments: --sizes 3"),
     ],
 )
 def test_arguments_that_do_not_parse_are_one_line_too(evaluate, tmp_path, capsys, arguments, message):
