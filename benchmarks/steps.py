@@ -2,12 +2,12 @@
 
 import argparse
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import Report
 from shared import framework
-from shared.arch import catalogue
 from shared.data import sources
 from shared.data.builtin import Builtin
 from shared.data.source import Source
@@ -16,7 +16,7 @@ from shared.errors import UserError
 from shared.initial import initial
 from shared.recipe import Recipe, ema_decay, learning_rate, to_dict
 from shared.recipes import recipe
-from shared.samples import Batch, Pipeline
+from shared.samples import Batch, Samples, pipeline
 from shared.weights import Arrays
 
 
@@ -46,20 +46,20 @@ def compare(recipe: Recipe, steps: int, source: Source | None = None, keras: Rec
 
 
 def _run(name: str, recipe: Recipe, steps: int, source: Source) -> tuple[list[float], Arrays, Arrays]:
-    pipeline = Pipeline(source, recipe)
+    made = pipeline(source, recipe)
     ranks = framework.module(name, "ranks").Ranks()
     trainer = framework.module(name, "training").Trainer(*initial(recipe), recipe, ranks)
-    gradient = trainer.gradients(_batch(pipeline, 0))
+    gradient = trainer.gradients(_batch(made, 0))
     losses = []
     for step in range(steps):
-        found = trainer.step(_batch(pipeline, step), learning_rate(recipe, step), ema_decay(recipe, step))
+        found = trainer.step(_batch(made, step), learning_rate(recipe, step), ema_decay(recipe, step))
         losses.append(sum(found.values()))
     return losses, gradient, trainer.arrays()
 
 
-def _batch(pipeline: Pipeline, step: int) -> Batch:
-    n = pipeline.recipe.batch
-    return pipeline.batch(range(step * n, (step + 1) * n))
+def _batch(made: Samples[Any], step: int) -> Batch:
+    n = made.recipe.batch
+    return made.batch(range(step * n, (step + 1) * n))
 
 
 def _furthest(ours: Arrays, theirs: Arrays) -> float:
@@ -77,7 +77,7 @@ def report(options: argparse.Namespace) -> Report:
         {"step": step, "torch": a, "keras": b, "relative difference": f"{abs(a - b) / abs(a):.1e}"}
         for step, (a, b) in enumerate(zip(found.torch, found.keras, strict=True))
     ]
-    spec = catalogue.spec(chosen.model, width=chosen.width, stages=chosen.stages)
+    spec = chosen.spec
     values = " ".join([options.recipe, *options.set])
     of = (
         f"{spec.name} of width {spec.width:g} with {spec.stages} stages, data {options.data}, recipe {values}. Largest "

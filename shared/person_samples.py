@@ -1,7 +1,7 @@
 """Training samples of one person each: a box, one affine, a heatmap for each keypoint."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,12 +17,28 @@ _HALF_PADDING = 1.5  # of the box of half a body
 _TRIES = 16  # scenes in a row without anybody
 
 
+@dataclass(frozen=True, eq=False)
+class PersonSample(Crop):
+    """A crop of one person with its heatmaps (h, w, K) float32."""
+
+    heat: np.ndarray
+
+
 class PersonSamples(Samples[Crop]):
     """The main person of each sample of the source, or one drawn from all where there is no main one.
 
     COCO's boxes are clipped to the image as published, MPII's are as they are.  A scene without anybody gives way to
     the next one.
     """
+
+    def sample(self, epoch: int, index: int) -> PersonSample:
+        return self._sample(self._crop(epoch, index))
+
+    def plain(self, index: int) -> PersonSample:
+        return self._sample(self._plain_crop(index))
+
+    def _sample(self, crop: Crop) -> PersonSample:
+        return PersonSample(crop.image, crop.points, crop.name, self._heat([crop])[0][0])
 
     def _learns(self) -> bool:
         return self.skeleton == self.source.skeleton
@@ -72,9 +88,12 @@ class PersonSamples(Samples[Crop]):
             moved = moved[list(self.skeleton.flip)]
         return Crop(crops.warp(raw.image, affine, size), moved[None], raw.name)
 
-    def _batch(self, made: Sequence[Crop], skipped: Sequence[str]) -> Batch:
+    def _heat(self, made: Sequence[Crop]) -> tuple[np.ndarray, np.ndarray]:
         points = np.concatenate([crop.points for crop in made])
-        heat, weight = heatmaps.encode(points, self.recipe.spec.size, self.recipe.heatmaps)
+        return heatmaps.encode(points, self.recipe.spec.size, self.recipe.heatmaps)
+
+    def _batch(self, made: Sequence[Crop], skipped: Sequence[str]) -> Batch:
+        heat, weight = self._heat(made)
         nothing = np.zeros((*heat.shape[:3], 0), np.float32)
         names = tuple(crop.name for crop in made)
         return Batch(self._images(made), heat, nothing, weight[:, None, None], names, tuple(skipped))

@@ -97,6 +97,14 @@ class Samples(ABC, Generic[C]):
         skipped: list[str] = []
         return self._batch([self._readable(position, skipped) for position in positions], skipped)
 
+    @abstractmethod
+    def sample(self, epoch: int, index: int) -> Crop:
+        """Sample number `index` of an epoch, augmented.  Raises `UserError` if its image cannot be read."""
+
+    @abstractmethod
+    def plain(self, index: int) -> Crop:
+        """Sample `index` of the source without anything random."""
+
     def plain_batch(self, indices: range) -> Batch:
         """A batch of samples of the source without anything random, for the validation loss."""
         return self._batch([self._plain_crop(i) for i in indices], [])
@@ -144,11 +152,9 @@ class Pipeline(Samples[Window]):
     """Samples of whole scenes: a window of an image, with everybody in it."""
 
     def sample(self, epoch: int, index: int) -> Sample:
-        """Sample number `index` of an epoch, augmented.  Raises `UserError` if its image cannot be read."""
         return self._sample(self._crop(epoch, index))
 
     def plain(self, index: int) -> Sample:
-        """Sample `index` of the source without anything random."""
         return self._sample(self._plain_crop(index))
 
     def _learns(self) -> bool:

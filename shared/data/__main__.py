@@ -20,22 +20,22 @@ def _show(options: argparse.Namespace) -> None:
     from shared import recipes
     from shared.data import sources
     from shared.data.view import picture
-    from shared.samples import Pipeline
+    from shared.samples import pipeline
 
     recipe = recipes.recipe(options.recipe, options.set)
-    pipeline = Pipeline(sources.source_of(options, recipe), recipe)
-    if not 0 <= options.index < len(pipeline):
-        raise UserError(f"--index {options.index}: there are {len(pipeline)} samples; choose 0 to {len(pipeline) - 1}")
+    samples = pipeline(sources.source_of(options, recipe), recipe)
+    if not 0 <= options.index < len(samples):
+        raise UserError(f"--index {options.index}: there are {len(samples)} samples; choose 0 to {len(samples) - 1}")
     if options.epoch < 0:
         raise UserError(f"--epoch {options.epoch}: expected 0 or more")
-    sample = pipeline.plain(options.index) if options.plain else pipeline.sample(options.epoch, options.index)
+    sample = samples.plain(options.index) if options.plain else samples.sample(options.epoch, options.index)
     try:
-        written = cv2.imwrite(str(options.out), picture(sample, pipeline)[..., ::-1])
+        written = cv2.imwrite(str(options.out), picture(sample, samples)[..., ::-1])
     except cv2.error:  # of the name's ending
         written = False
     if not written:
         raise UserError(f"--out {options.out}: cannot be written; expected a .png or .jpg in a folder that is there")
-    print(f"{options.out}: {sample.name}, {len(sample.points)} people")
+    print(f"{options.out}: {sample.name}, {len(sample.points)} {'person' if len(sample.points) == 1 else 'people'}")
 
 
 def _masks(options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from shared.coco import Dataset
 from shared.data.arguments import KINDS, WANTED
 from shared.data.builtin import Builtin
 from shared.data.folder import Folder, Options, coco2014, coco2017
+from shared.data.index import COCO
 from shared.data.rules import SPLITS
 from shared.data.source import Raw, Source
 from shared.errors import UserError, unknown
@@ -28,7 +29,8 @@ def training(options: argparse.Namespace, recipe: Recipe) -> tuple[Source, Bench
     if options.val_annotations is not None or options.val_images is not None:
         if options.val_annotations is None or options.val_images is None:
             raise UserError("--val-annotations and --val-images belong together; give both or neither")
-        return source, _benchmark(Folder(options.val_annotations, options.val_images, options_of(recipe)), n)
+        opened = _mpii if options.data == "mpii" else Folder
+        return source, _benchmark(opened(options.val_annotations, options.val_images, options_of(recipe)), n)
     if options.data == "builtin":
         n = min(n, dataset.SPLITS["val"])
         drawn = coco.load(dataset.annotations("val", range(n)))
@@ -56,11 +58,14 @@ def source_of(options: argparse.Namespace, recipe: Recipe) -> Source:
         return _file(kind, options.file, recipe)
     if published:
         return _published(options, recipe, "training")
-    if kind == "mpii":
-        from shared.data.mpii import mpii
+    opened = _mpii if kind == "mpii" else Folder
+    return opened(options.annotations, options.images, options_of(recipe))
 
-        return mpii(options.annotations, options.images, options_of(recipe))
-    return Folder(options.annotations, options.images, options_of(recipe))
+
+def _mpii(annotations: Path, images: Path, options: Options) -> Folder:
+    from shared.data.mpii import mpii
+
+    return mpii(annotations, images, options)
 
 
 def _need(options: argparse.Namespace, *names: str) -> None:
@@ -124,8 +129,8 @@ class _First:
 
 
 def _benchmark(source: Source, n: int) -> Benchmark:
-    """The first `n` samples for the loss, and the first `n` images that have people for the AP."""
-    if not isinstance(source, Folder):
+    """The first `n` samples for the loss, and the first `n` images that have people for COCO's AP."""
+    if not isinstance(source, Folder) or source.index.layout is not COCO:
         return Benchmark(_First(source, n))
     loaded = coco.load(source.index.path)
     ids = set(source.image_ids().tolist())

@@ -74,7 +74,19 @@ def test_a_sample_is_shown_as_a_picture(tmp_path, coco, capsys, more):
     assert picture.shape[1] >= 4 * 64  # people, heatmaps, fields, mask
     text = capsys.readouterr().out
     assert text.startswith(f"{out}: 0")
-    assert text.endswith(("2 people\n", "1 people\n"))
+    assert text.endswith(("2 people\n", "1 person\n"))
+
+
+@pytest.mark.parametrize("more", [(), ("--plain",), ("--set", "heatmaps=udp", "--set", "crops=udp")])
+def test_a_sample_of_one_person_is_shown_with_its_heatmaps(tmp_path, coco, capsys, more):
+    out = tmp_path / "sample.png"
+
+    assert run("show", "--data", "coco", *of(coco), "--recipe", "hrnet", *more, "--out", out) == 0
+
+    picture = cv2.imread(str(out))
+    assert picture.shape[0] > 256
+    assert 2 * 192 <= picture.shape[1] < 2 * 192 + 20
+    assert capsys.readouterr().out.endswith("1 person\n")
 
 
 def test_the_built_in_samples_are_shown_where_no_data_are_named(tmp_path, capsys):

@@ -12,7 +12,7 @@ from shared.data.arguments import add_arguments
 from shared.data.builtin import Builtin
 from shared.data.packed import pack
 from shared.errors import UserError
-from shared.recipes import BUILTIN_SMALL, MODERN, ZC
+from shared.recipes import BUILTIN_SMALL, HRNET_MPII, MODERN, ZC
 from shared.samples import Pipeline
 from shared.scenes import dataset
 
@@ -96,14 +96,33 @@ def test_coco_as_it_unpacks_has_its_own_validation(scenes, tmp_path):
     assert benchmark.read(benchmark.dataset.images[0]).shape[2] == 3
 
 
-def test_mpii_trains_its_own_skeleton(tmp_path):
+def test_mpii_validates_on_mpii_by_its_loss(tmp_path):
+    made(tmp_path)
+    given = ("--annotations", tmp_path / "train.json", "--images", tmp_path)
+    val = ("--val-annotations", tmp_path / "train.json", "--val-images", tmp_path)
+
+    source, benchmark = sources.training(options("--data", "mpii", *given, *val), HRNET_MPII)
+
+    assert len(source) == len(benchmark.source) == 1
+    assert benchmark.dataset is None
+    with pytest.raises(UserError, match="expected COCO"):
+        sources.training(options("--data", "builtin", *val), HRNET_MPII)
+
+
+def made(tmp_path):
+    """MPII's annotations of one person, and the picture."""
+    import cv2
+
     joints = np.random.default_rng(0).uniform(20, 90, (16, 2)).round(1).tolist()
     entry = {"joints": joints, "joints_vis": [1] * 16, "image": "a.png", "center": [55, 55], "scale": 0.5}
     (tmp_path / "train.json").write_text(json.dumps([entry]))
-    import cv2
-
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((110, 110, 3), np.uint8))
+
+
+def test_mpii_trains_its_own_skeleton(tmp_path):
     from dataclasses import replace
+
+    made(tmp_path)
 
     recipe = replace(ZC, model="mpi15")
     source = sources.source_of(
