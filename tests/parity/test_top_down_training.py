@@ -22,7 +22,7 @@ from shared.recipes import HRNET_BUILTIN, LPN_BUILTIN
 from shared.samples import Batch, pipeline
 from shared.weights import Arrays
 
-pytestmark = [pytest.mark.slow, pytest.mark.parity]
+pytestmark = pytest.mark.slow
 
 STEPS = 20
 LOSS, GRADIENT = 1e-5, 1e-4  # relative; as a share of the tensor's largest
