@@ -27,7 +27,7 @@ from shared.top_down import EVERY_BOX, Boxes, Prepared, Ranking, TopDown, ground
 
 _SCENES = {"scales": "1", "height": 368, "fit": None}  # options of networks that find people, with their defaults
 _PEOPLE = {"boxes": None, "size": None, "nms": "hard", "box_threshold": 0.0, "shift": True}  # of those that do not
-_OF_POSES = {"nms": "hard", "box_threshold": 0.0}  # what decides which boxes and poses are kept
+_OF_POSES = {name: _PEOPLE[name] for name in ("nms", "box_threshold")}  # what decides which boxes and poses are kept
 _LONGEST = 2048  # px of a crop
 
 

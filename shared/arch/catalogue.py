@@ -167,7 +167,7 @@ def _top_down_variants(base: Any, shapes: Mapping[str, tuple[int, ...]]) -> list
     for name, size in _SIZES.items():
         if skeleton(name).n_keypoints == n_keypoints:
             base = replace(base, skeleton=name, size=size)
-    return [replace(base, width=width) for width in base.widths(shapes)] or [base]
+    return [*(replace(base, width=width) for width in base.widths(shapes)), base]
 
 
 def expect(found: Any, name: str | None, where: str) -> None:

@@ -1,4 +1,4 @@
-"""The only Gaussian: keypoints of many people as heatmaps, each drawn inside its window."""
+"""The Gaussian of whole scenes: keypoints of many people as heatmaps, each drawn inside its window."""
 
 import math
 from typing import TYPE_CHECKING

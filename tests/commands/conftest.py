@@ -4,6 +4,9 @@ import pytest
 
 from eval import data
 from eval.cli import main
+from shared import weights
+from shared.initial import initial
+from shared.recipes import recipe
 from shared.scenes import dataset
 
 
@@ -30,3 +33,13 @@ def coco(tmp_path_factory):
     folder = tmp_path_factory.mktemp("coco")
     annotations = dataset.write(folder, "val", count=3)
     return ("--data", "coco", "--annotations", annotations, "--images", folder / "images")
+
+
+@pytest.fixture(scope="session")
+def nets(tmp_path_factory):
+    """Weight files of untrained networks, an eighth as wide as w18 v1, for COCO's and for MPII's keypoints."""
+    folder = tmp_path_factory.mktemp("weights")
+    for name in ("coco17", "mpii16"):
+        info, arrays = initial(recipe("hrnet_builtin", ["width=0.125", "size=64,64", f"skeleton={name}"]))
+        weights.write(folder / f"{name}.safetensors", arrays, info)
+    return folder

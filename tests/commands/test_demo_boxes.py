@@ -7,23 +7,10 @@ import numpy as np
 import pytest
 
 from demo.pictures import main as demo
-from shared import weights
-from shared.initial import initial
-from shared.recipes import recipe
 from shared.scenes import dataset
 from shared.skeleton import MPII16
 
 TITLE, GAP = 28, 6  # px of `shared.draw.tile`
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Weight files of untrained networks, an eighth as wide as w18 v1, for COCO's and for MPII's keypoints."""
-    folder = tmp_path_factory.mktemp("weights")
-    for name in ("coco17", "mpii16"):
-        info, arrays = initial(recipe("hrnet_builtin", ["width=0.125", "size=64,64", f"skeleton={name}"]))
-        weights.write(folder / f"{name}.safetensors", arrays, info)
-    return folder
 
 
 @pytest.fixture
@@ -34,20 +21,20 @@ def scene(tmp_path):
 
 
 @pytest.mark.parametrize(("boxes", "count"), [(None, "1 person"), ("10,20,100,200;200,50.5,80,160", "2 people")])
-def test_a_network_of_one_person_is_shown_on_boxes_or_on_the_whole_picture(scene, files, boxes, count, capsys):
+def test_a_network_of_one_person_is_shown_on_boxes_or_on_the_whole_picture(scene, nets, boxes, count, capsys):
     options = ["--boxes", boxes] if boxes else []
 
-    assert demo([str(scene), "--weights", str(files / "coco17.safetensors"), *options]) == 0
+    assert demo([str(scene), "--weights", str(nets / "coco17.safetensors"), *options]) == 0
 
     height, width = dataset.read("val", 0).shape[:2]
     assert cv2.imread(str(scene.with_suffix(".poses.png"))).shape == (height + TITLE, 2 * width + GAP, 3)
     assert capsys.readouterr().out == f"{count}; {scene.with_suffix('.poses.png')}\n"
 
 
-def test_the_demo_gives_each_box_its_pose_in_their_order(scene, files, capsys):
+def test_the_demo_gives_each_box_its_pose_in_their_order(scene, nets, capsys):
     boxes = "200,50,80,160;10,20,100,200;10,20,100,200"
 
-    assert demo([str(scene), "--weights", str(files / "mpii16.safetensors"), "--boxes", boxes, "--json", "--flip"]) == 0
+    assert demo([str(scene), "--weights", str(nets / "mpii16.safetensors"), "--boxes", boxes, "--json", "--flip"]) == 0
 
     people = json.loads(capsys.readouterr().out)
     places = [np.array(list(person["keypoints"].values())) for person in people]
@@ -69,10 +56,10 @@ WRONG = {
 
 
 @pytest.mark.parametrize("fault", WRONG)
-def test_wrong_boxes_are_refused_by_the_demo(fault, scene, files, capsys):
+def test_wrong_boxes_are_refused_by_the_demo(fault, scene, nets, capsys):
     *options, message = WRONG[fault]
 
-    assert demo([str(scene), "--weights", str(files / "coco17.safetensors"), *options]) == 2
+    assert demo([str(scene), "--weights", str(nets / "coco17.safetensors"), *options]) == 2
 
     assert message in capsys.readouterr().err
     assert not scene.with_suffix(".poses.png").exists()

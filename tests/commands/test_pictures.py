@@ -10,24 +10,12 @@ import pytest
 from eval import data
 from eval.cli import main as evaluate
 from eval.picturing import main
-from shared import draw, draw_styles, pckh, weights
-from shared.initial import initial
+from shared import draw, draw_styles, pckh
 from shared.person import Pose
-from shared.recipes import recipe
 from shared.scenes import dataset
 from shared.skeleton import COCO17, MPII16
 
 TITLE, GAP = 28, 6  # px of `shared.draw.tile`
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Weight files of untrained networks, an eighth as wide as w18 v1, for COCO's and for MPII's keypoints."""
-    folder = tmp_path_factory.mktemp("weights")
-    for name in ("coco17", "mpii16"):
-        info, arrays = initial(recipe("hrnet_builtin", ["width=0.125", "size=64,64", f"skeleton={name}"]))
-        weights.write(folder / f"{name}.safetensors", arrays, info)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +26,10 @@ def scenes(coco):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, files, coco):
+def finished(tmp_path_factory, nets, coco):
     """A run of a network of one person over the scenes, on the boxes of the annotations."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    options = ("--weights", files / "coco17.safetensors", *coco, "--boxes", "gt", "--out", out)
+    options = ("--weights", nets / "coco17.safetensors", *coco, "--boxes", "gt", "--out", out)
     assert evaluate([str(option) for option in options]) == 0
     return out
 
@@ -159,17 +147,17 @@ def test_only_the_first_images_on_demand_into_another_folder(run, scenes, tmp_pa
     assert not (run / "pictures").exists()
 
 
-def test_a_run_over_the_built_in_benchmark_needs_no_files(tmp_path, files, benchmark, monkeypatch):
+def test_a_run_over_the_built_in_benchmark_needs_no_files(tmp_path, nets, benchmark, monkeypatch):
     monkeypatch.setattr(data, "builtin", lambda: benchmark)
     out = tmp_path / "run"
-    options = ("--weights", files / "coco17.safetensors", "--boxes", "gt", "--limit", 1, "--out", out)
+    options = ("--weights", nets / "coco17.safetensors", "--boxes", "gt", "--limit", 1, "--out", out)
     assert evaluate([str(option) for option in options]) == 0
 
     assert set(pictures(out)) == {1}
 
 
 @pytest.fixture(scope="module")
-def mpii(tmp_path_factory, files):
+def mpii(tmp_path_factory, nets):
     """A run over two scenes as MPII has them: its folder, and the options that name the files."""
     folder = tmp_path_factory.mktemp("mpii")
     (folder / "images").mkdir()
@@ -188,7 +176,15 @@ def mpii(tmp_path_factory, files):
     options = ("--annotations", folder / "valid.json", "--images", folder / "images")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POSE_CACHE", str(folder / "cache"))
-        command = ("--weights", files / "mpii16.safetensors", "--data", "mpii", *options, "--out", folder / "run")
+        command = (
+            "--weights",
+            nets / "mpii16.safetensors",
+            "--data",
+            "mpii",
+            *options,
+            "--out",
+            folder / "run",
+        )
         assert evaluate([str(option) for option in command]) == 0
         yield folder / "run", options
 

@@ -65,23 +65,6 @@ def test_made_up_results_are_neither_perfect_nor_hopeless(tmp_path, monkeypatch)
     assert 0.1 < numbers["AP"] < 0.9
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("eval --images 161", "--images 161: expected 1 to 160"),
-        ("eval --many 3", "--many, --batch or --wait: expected 20 images or more"),
-        ("eval --plot x.gif", "--plot x.gif: expected a name that ends in .png or .svg"),
-        ("startup --rounds 0", "--rounds 0: expected 1 or more"),
-    ],
-)
-def test_bad_arguments_are_one_line(arguments, message, capsys):
-    assert command.main(arguments.split()) == 2
-
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-
-
 @pytest.mark.slow
 def test_the_command_prints_saves_and_draws(tmp_path, capsys):
     arguments = f"eval --images 2 --many 20 --wait 0 --decoder reference-tensorboy --out {tmp_path / 'e.json'}"
