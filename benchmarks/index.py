@@ -1,5 +1,6 @@
 """An annotation file as large as COCO's: how long it takes to index, to open again and to start an epoch."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -51,9 +52,12 @@ _STEPS = {  # what is done, in how many batches of 10, and what is asked
 }
 
 
-def report(n_images: int, n_people: int, folder: Path | None) -> Report:
-    """Write the data set (into `folder`, to be kept, or a temporary one), then measure in processes of their own."""
-    with _folder(folder) as place:
+def report(options: argparse.Namespace) -> Report:
+    """Write the data set (into `options.folder`, to be kept, or a temporary one), then measure in processes of their
+    own.
+    """
+    n_images, n_people = options.images, options.people
+    with _folder(options.folder) as place:
         path, images = annotation_file.write(place, n_images, n_people)
         megabytes = path.stat().st_size / 1e6
         with tempfile.TemporaryDirectory() as cache:  # empty

@@ -1,6 +1,7 @@
 """The large annotation file is COCO's in kind and in numbers, and is measured in processes of their own."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_it_can_be_written_over_an_earlier_one(tmp_path):
 def test_each_step_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(index, "_STEPS", dict(list(index._STEPS.items())[:3]))
 
-    report = index.report(40, 90, tmp_path)
+    report = index.report(SimpleNamespace(images=40, people=90, folder=tmp_path))
 
     assert [row["work"] for row in report.rows] == list(index._STEPS)
     assert all(row["s"] > 0 and 0.01 < row["peak GB"] < 2 for row in report.rows)
