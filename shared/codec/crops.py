@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from shared.errors import UserError, unknown
+from shared.errors import UserError
 
 _LONGEST_SIDE = 32_766  # what OpenCV's warp can address
 _LEAST = 1.0  # px: a box without extent is as large as one pixel
@@ -20,7 +20,7 @@ class CropSpec:
     axis by itself (UDP); False: it spans size px and its middle is at size / 2, half a px off, and the width alone
     decides the zoom (MSRA).
     `clockwise`: which way a positive rotation turns the picture.
-    `padding`: the box grows by this factor.  `mpii_down`: MPII's centre moves down by so many px times its scale.
+    `padding`: the box grows by this factor.
     """
 
     name: str
@@ -28,20 +28,12 @@ class CropSpec:
     clockwise: bool = False
     padding: float = 1.25
     pixel_std: float = 200.0
-    mpii_down: float = 15.0
 
 
 MSRA = CropSpec("msra")  # SimpleBaseline, HRNet, humanpose.pytorch, lpn-pytorch
 UDP = CropSpec("udp", aligned=True, clockwise=True)  # UDP-Pose, mmpose with use_udp
 
 CROPS = {spec.name: spec for spec in (MSRA, UDP)}
-
-
-def crop(name: str) -> CropSpec:
-    """The crop of that name."""
-    if name not in CROPS:
-        raise unknown("crop", name, CROPS)
-    return CROPS[name]
 
 
 def clean_box(boxes: np.ndarray, image_size: tuple[int, int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,18 +61,6 @@ def from_boxes(boxes: np.ndarray, size: tuple[int, int], spec: CropSpec = MSRA) 
     width = np.maximum(np.maximum(boxes[..., 2], boxes[..., 3] * aspect), _LEAST * aspect)
     scales = (np.stack([width, height], axis=-1) / spec.pixel_std).astype(np.float32)
     return centres, np.where(centres[..., :1] != _NO_CENTRE, scales * np.float32(spec.padding), scales)
-
-
-def from_mpii(centres: np.ndarray, scales: np.ndarray, spec: CropSpec = MSRA) -> tuple[np.ndarray, np.ndarray]:
-    """Centres and scales (..., 2) float32 from MPII's: centres (..., 2) counted from 1, scales (...) of the height.
-
-    Source: HRNet, lib/dataset/mpii.py.
-    """
-    centres, scales = np.array(centres, np.float64), np.asarray(scales, np.float64)
-    placed = centres[..., 0] != _NO_CENTRE
-    centres[..., 1] += np.where(placed, spec.mpii_down * scales, 0)
-    scales = np.where(placed, scales * spec.padding, scales)
-    return (centres - 1).astype(np.float32), np.stack([scales, scales], axis=-1).astype(np.float32)
 
 
 def areas(scales: np.ndarray, spec: CropSpec = MSRA) -> np.ndarray:

@@ -1,10 +1,10 @@
 """What a top-down network learns: one Gaussian a keypoint, in the map of its crop."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from shared.errors import UserError, unknown
+from shared.errors import UserError
 
 _REACH = 3  # sigma: how far a window goes, and how far outside a map its keypoint may be
 COCO_JOINT_WEIGHTS = (1, 1, 1, 1, 1, 1, 1, 1.2, 1.2, 1.5, 1.5, 1, 1, 1.2, 1.2, 1.5, 1.5)  # in the order of COCO17
@@ -37,13 +37,6 @@ DARK = HeatmapSpec("dark", window=False)  # DarkPose; mmpose, MSRAHeatmap with u
 UDP = HeatmapSpec("udp", aligned=True)  # UDP-Pose; mmpose, UDPHeatmap of type gaussian
 
 HEATMAPS = {spec.name: spec for spec in (MSRA, DARK, UDP)}
-
-
-def heatmap(name: str, size: tuple[int, int] = (256, 192)) -> HeatmapSpec:
-    """The heatmaps of that name, with the published sigma for crops of `size` (height, width)."""
-    if name not in HEATMAPS:
-        raise unknown("heatmap", name, HEATMAPS)
-    return replace(HEATMAPS[name], sigma=published_sigma(size))
 
 
 def published_sigma(size: tuple[int, int]) -> float:

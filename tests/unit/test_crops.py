@@ -1,5 +1,6 @@
 """Boxes to crops and back, against the published numbers."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from shared.codec import crops
 from shared.codec.crops import CROPS, MSRA, UDP
+from shared.data import mpii
 from shared.errors import UserError
 
 EXACT = 1e-8  # the numbers have nine decimals
@@ -117,12 +119,21 @@ def test_each_box_may_have_an_image_of_its_own():
     assert usable.all()
 
 
-def test_mpii_moves_down_and_counts_from_one():
-    centres, scales = crops.from_mpii(np.array([[594.0, 257.0], [-1, -1]]), np.array([3.021046, 0.5]))
+def test_mpii_moves_down_and_counts_from_one(tmp_path):
+    """The box that MPII's reader makes of centre and scale gives the published centre and scale."""
+    entry = {
+        "joints": [[9, 9]] * 16,
+        "joints_vis": [1] * 16,
+        "image": "a.jpg",
+        "center": [594.0, 257.0],
+        "scale": 3.021046,
+    }
+    (tmp_path / "valid.json").write_text(json.dumps([entry]))
 
-    np.testing.assert_allclose(centres[0], (593, 256 + 15 * 3.021046), rtol=1e-6)
-    np.testing.assert_allclose(scales[0], np.full(2, 3.021046 * 1.25), rtol=1e-6)
-    np.testing.assert_allclose((centres[1], scales[1]), ((-2, -2), (0.5, 0.5)))  # not annotated
+    centre, scale = crops.from_boxes(mpii.read(tmp_path / "valid.json")["boxes"], (256, 256))
+
+    np.testing.assert_allclose(centre[0], (593, 256 + 15 * 3.021046), rtol=1e-6)
+    np.testing.assert_allclose(scale[0], np.full(2, 3.021046 * 1.25), rtol=1e-6)
 
 
 def test_the_area_is_that_of_the_padded_box():
@@ -249,9 +260,3 @@ def test_a_picture_that_opencv_cannot_address_is_refused():
 def test_a_box_of_nothing_is_refused():
     with pytest.raises(UserError, match="a box is 0 px wide"):
         crops.matrix(CENTRE, np.zeros(2), 0, SIZE)
-
-
-def test_an_unknown_crop_names_the_known_ones():
-    assert crops.crop("udp") is UDP
-    with pytest.raises(UserError, match=r"crop mrsa: unknown .did you mean msra.*; choose one of msra, udp"):
-        crops.crop("mrsa")

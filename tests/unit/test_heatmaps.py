@@ -186,11 +186,9 @@ def test_nobody_gives_no_maps():
     assert weight.shape == (0, 17)
 
 
-def test_a_name_brings_the_sigma_of_the_size():
-    assert heatmaps.heatmap("msra") == MSRA
-    assert heatmaps.heatmap("udp", (384, 288)) == replace(UDP, sigma=3.0)
-    with pytest.raises(UserError, match=r"heatmap drak: unknown .did you mean dark"):
-        heatmaps.heatmap("drak")
+def test_the_size_brings_the_sigma():
+    sizes = [(256, 192), (256, 256), (384, 288)]
+    assert [heatmaps.published_sigma(size) for size in sizes] == [2.0, 2.0, 3.0]
 
 
 def test_a_crop_has_to_be_whole_cells():

@@ -1,5 +1,6 @@
 """Targets of the built-in benchmark's people, decoded again: what the crops and heatmaps themselves lose."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -37,7 +38,8 @@ def test_targets_of_the_built_in_benchmark_decode_to_its_keypoints(target, decod
 def errors(target, decoder, size, inside):
     """Px of the crop on the worse axis, for keypoints so many px inside of the crop."""
     spec = crops.UDP if target == "udp" else crops.MSRA
-    target, decoder = heatmaps.heatmap(target, size), keypoints.decoder(decoder, heatmaps.published_sigma(size))
+    sigma = heatmaps.published_sigma(size)
+    target, decoder = replace(heatmaps.HEATMAPS[target], sigma=sigma), keypoints.decoder(decoder, sigma)
     boxes, points = people_of_the_benchmark()
     centres, scales = crops.from_boxes(boxes, size, spec)
     inner = crops.move(points, crops.matrix(centres, scales, 0.0, size, spec))

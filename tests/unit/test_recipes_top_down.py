@@ -44,7 +44,7 @@ def test_a_published_recipe_has_its_numbers(name):
 
     assert (found.model, found.spec.skeleton, found.spec.size) == (model, skeleton, size)
     assert (found.heatmaps.name, found.heatmaps.sigma, found.heatmaps.stride) == ("msra", sigma, 4)
-    assert found.heatmaps == heatmaps.heatmap("msra", size)
+    assert found.heatmaps == replace(heatmaps.MSRA, sigma=sigma)
     assert (found.crops, found.preprocess) == (crops.MSRA, colours)
     assert found.person == augment_person.PERSON_AUGMENTS[augmentation]
     assert found.batch == batch
