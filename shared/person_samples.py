@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from shared import augment_person
 from shared.augment_person import PLAIN, Draw
 from shared.codec import crops, heatmaps
-from shared.data.source import Raw
+from shared.data.source import Raw, Source
 from shared.errors import UserError
 from shared.samples import Batch, Crop, Samples
 from shared.skeleton import COCO17
@@ -25,11 +26,15 @@ class PersonSample(Crop):
 
 
 class PersonSamples(Samples[Crop]):
-    """The main person of each sample of the source, or one drawn from all where there is no main one.
+    """The main person of each sample of the source, or one after the other of all where there is no main one.
 
     COCO's boxes are clipped to the image as published, MPII's are as they are.  A scene without anybody gives way to
     the next one.
     """
+
+    @property
+    def per_image(self) -> int:  # type: ignore[override]
+        return self.recipe.per_image
 
     def sample(self, epoch: int, index: int) -> PersonSample:
         return self._sample(self._crop(epoch, index))
@@ -43,9 +48,9 @@ class PersonSamples(Samples[Crop]):
     def _learns(self) -> bool:
         return self.skeleton == self.source.skeleton
 
-    def _random_crop(self, number: int, rng: np.random.Generator) -> Crop:
+    def _random_crop(self, number: int, turn: int, rng: np.random.Generator) -> Crop:
         raw, people = self._somebody(number)
-        person = int(rng.choice(people))
+        person = int(people[(number + turn) % len(people)])
         known = raw.points[person, :, 2] > 0
         return self._cut(raw, person, augment_person.draw(rng, known, self.skeleton, self.recipe.person))
 
@@ -56,7 +61,7 @@ class PersonSamples(Samples[Crop]):
     def _somebody(self, number: int) -> tuple[Raw, np.ndarray]:
         """The sample, or the next one with people; and who of them may be cut out."""
         for further in range(_TRIES):
-            raw = self.source[(number + further) % len(self.source)]
+            raw = _read(self.source, (number + further) % len(self.source))
             _, usable = self._boxes(raw)
             people = np.flatnonzero(usable & (raw.points[..., 2] > 0).any(axis=-1))
             if raw.main:
@@ -97,3 +102,9 @@ class PersonSamples(Samples[Crop]):
         nothing = np.zeros((*heat.shape[:3], 0), np.float32)
         names = tuple(crop.name for crop in made)
         return Batch(self._images(made), heat, nothing, weight[:, None, None], names, tuple(skipped))
+
+
+@lru_cache(maxsize=4)
+def _read(source: Source, index: int) -> Raw:
+    """A sample that stays for the next crops of it, in each of the threads."""
+    return source[index]

@@ -67,7 +67,9 @@ class Recipe:
     saved.  `bf16`: convolutions in bfloat16, weights and losses in float32.  `validate`: steps between validations.
 
     A network of one person has a `skeleton` ("": coco17) and an input of `size` (height, width; (): the model's own);
-    `crops`, `heatmaps` and `person` are for it alone, as `neck`, `targets` and `augment` are for the others.
+    `crops`, `heatmaps`, `person` and `per_image` are for it alone, as `neck`, `targets` and `augment` are for the
+    others.  `per_image` crops of one sample come in a row, of one person after the other where there is no main one:
+    the image is read once.
     """
 
     model: str = "coco18"
@@ -98,6 +100,7 @@ class Recipe:
     crops: CropSpec = crops.MSRA
     heatmaps: HeatmapSpec = heatmaps.MSRA
     person: PersonAugment = augment_person.COCO
+    per_image: int = 1
 
     @property
     def spec(self) -> Any:
@@ -180,6 +183,7 @@ _LEAST = {
     "batch": 1,
     "steps": 1,
     "accumulate": 1,
+    "per_image": 1,
     "validate": 1,
     "targets.stride": 1,
     "width": 1 / 64,
@@ -213,7 +217,7 @@ def ema_decay(recipe: Recipe, step: int) -> float:
 _LATER = ("augment.decode",)
 # Values that a network of one person does not use, and those that only it uses.
 _OF_SCENES = ("neck", "targets", "augment", "stages", "norm")
-_OF_PEOPLE = ("skeleton", "size", "crops", "heatmaps", "person")
+_OF_PEOPLE = ("skeleton", "size", "crops", "heatmaps", "person", "per_image")
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:

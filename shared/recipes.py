@@ -93,12 +93,12 @@ LPN_UPSTREAM = _experiment(PEOPLE_COCO, 128, 150, (90, 120), model="lpn_101", pr
 POSE_RESNET = _experiment(PEOPLE_COCO, 128, 140, (90, 120), **_RESNET, person=augment_person.SIMPLE)
 POSE_RESNET_384 = _experiment(PEOPLE_COCO, 128, 140, (90, 120), **_RESNET, **_LARGE, person=augment_person.SIMPLE)
 POSE_RESNET_MPII = _experiment(PEOPLE_MPII, 128, 140, (90, 120), **{**_MPII, **_RESNET})
-HRNET_BUILTIN = replace(  # ours, small: half of w18 v1 on crops of 128x96, for the built-in benchmark
-    _PERSON, model="pose_hrnet_w18_v1", width=0.5, size=(128, 96), init="he", samples="image",
-    heatmaps=heatmaps.DARK, person=replace(augment_person.COCO, scale=0.25, rotation=20.0),
-    schedule=Schedule(law="cosine", base=2e-3, warmup=200), batch=32, ema=0.998, steps=6000, validate=1000,
+HRNET_BUILTIN = replace(  # ours, small: w18 v1 on crops of 128x96, for the built-in benchmark
+    _PERSON, model="pose_hrnet_w18_v1", size=(128, 96), init="he", samples="image",
+    heatmaps=heatmaps.DARK, person=replace(augment_person.COCO, half_body=0.0, scale=0.15, rotation=15.0), per_image=3,
+    schedule=Schedule(law="cosine", base=2e-3, warmup=200), batch=32, ema=0.998, bf16=True, steps=5000, validate=1000,
 )  # fmt: skip
-LPN_BUILTIN = replace(HRNET_BUILTIN, model="lpn_18h")
+LPN_BUILTIN = replace(HRNET_BUILTIN, model="lpn_18h", width=0.5)
 
 RECIPES = {
     "zc": ZC, "kl": KL, "hliu": HLIU, "tensorboy": TENSORBOY, "modern": MODERN, "builtin_small": BUILTIN_SMALL,

@@ -75,7 +75,12 @@ C = TypeVar("C", bound=Crop)
 
 
 class Samples(ABC, Generic[C]):
-    """A source under a recipe.  Sample (epoch, index) depends on nothing else than these and the recipe's seed."""
+    """A source under a recipe.  Sample (epoch, index) depends on nothing else than these and the recipe's seed.
+
+    An epoch is a shuffle of the source with `per_image` crops of each of its samples in a row.
+    """
+
+    per_image = 1
 
     def __init__(self, source: Source, recipe: Recipe) -> None:
         self.source = source
@@ -93,7 +98,7 @@ class Samples(ABC, Generic[C]):
         return len(self.source)
 
     def batch(self, positions: range) -> Batch:
-        """The samples at these positions of the endless sequence: each epoch is a shuffle of the source."""
+        """The samples at these positions of the endless sequence of epochs."""
         skipped: list[str] = []
         return self._batch([self._readable(position, skipped) for position in positions], skipped)
 
@@ -112,15 +117,20 @@ class Samples(ABC, Generic[C]):
     def _crop(self, epoch: int, index: int) -> C:
         seed = self.recipe.seed
         rng = np.random.Generator(np.random.Philox(key=[seed * 1_000_003 + epoch, index + 1]))
-        return self._random_crop(int(_order(seed, epoch, len(self.source))[index]), rng)
+        place, turn = divmod(index, self.per_image)
+        number = int(_order(seed, epoch, len(self.source))[place])
+        return self._random_crop(number, epoch * self.per_image + turn, rng)
 
     @abstractmethod
     def _learns(self) -> bool:
         """Whether the skeleton is one that these samples can teach."""
 
     @abstractmethod
-    def _random_crop(self, number: int, rng: np.random.Generator) -> C:
-        """An augmented crop of sample `number` of the source.  Raises `UserError` if its image cannot be read."""
+    def _random_crop(self, number: int, turn: int, rng: np.random.Generator) -> C:
+        """An augmented crop of sample `number` of the source, of which `turn` were cut before, in all epochs.
+
+        Raises `UserError` if its image cannot be read.
+        """
 
     @abstractmethod
     def _plain_crop(self, number: int) -> C:
@@ -138,11 +148,12 @@ class Samples(ABC, Generic[C]):
 
     def _readable(self, position: int, skipped: list[str]) -> C:
         """The sample at a position, or the next one that can be read; what cannot is named in `skipped`."""
-        epoch, index = divmod(position, len(self.source))
+        count = len(self.source) * self.per_image
+        epoch, index = divmod(position, count)
         tries = min(len(self.source), _MOST_IN_A_ROW)
         for further in range(tries):
             try:
-                return self._crop(epoch, (index + further) % len(self.source))
+                return self._crop(epoch, (index + further * self.per_image) % count)
             except UserError as error:
                 skipped.append(str(error))
         raise UserError(f"{tries} samples in a row cannot be read, the last: {skipped[-1]}")
@@ -160,7 +171,7 @@ class Pipeline(Samples[Window]):
     def _learns(self) -> bool:
         return bool(self.skeleton.limbs)
 
-    def _random_crop(self, number: int, rng: np.random.Generator) -> Window:
+    def _random_crop(self, number: int, turn: int, rng: np.random.Generator) -> Window:
         raw, spec = self.source[number], self.recipe.augment
         affine = augment.draw(rng, raw.size, raw.boxes, raw.main, spec)
         return self._finish(raw, affine, augment.colour(rng, self._warped(raw, affine), spec))

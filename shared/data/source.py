@@ -1,6 +1,6 @@
 """What every kind of training data gives: samples before augmentation."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -58,7 +58,7 @@ class Raw:
         return float(self.boxes[0, 3]) / 368
 
 
-class Source(Protocol):
+class Source(Hashable, Protocol):
     """A list of samples.  Reading one is safe in several threads and processes (sources pickle small)."""
 
     skeleton: Skeleton  # of `Raw.points`

@@ -19,7 +19,7 @@ from shared.samples import Pipeline, pipeline
 from shared.skeleton import COCO17, MPII16, Skeleton
 from tests.unit.drawn import Drawn, One
 
-TINY = replace(HRNET_BUILTIN, batch=6, person=replace(augment_person.COCO, rotation=40.0, rotated=1.0))
+TINY = replace(HRNET_BUILTIN, batch=6, per_image=1, person=replace(augment_person.COCO, rotation=40.0, rotated=1.0))
 UDP = replace(TINY, crops=crops.UDP, heatmaps=heatmaps.UDP)
 SIZE = TINY.spec.size
 PLACE = 0.1  # px of the crop
@@ -266,3 +266,40 @@ def test_the_recipes_network_decides_what_a_sample_is():
     assert isinstance(pipeline(Drawn(), Recipe()), Pipeline)
     with pytest.raises(UserError, match=r"pose_hrnet_w18_v1 learns mpii16, but the data is coco17 without pelvis"):
         pipeline(Drawn(), replace(TINY, skeleton="mpii16"))
+
+
+def test_crops_of_an_image_come_in_a_row_of_one_person_after_the_other():
+    recipe = replace(TINY, per_image=3, person=augment_person.NONE)
+    people = [person({"nose": (60, 60)}), person({"nose": (200, 100)})]
+    samples = of(raw(people, [[20, 20, 90, 120], [150, 60, 120, 90]], main=False), recipe)
+
+    cut = [samples._crop(epoch, index).points for epoch in range(2) for index in range(3)]
+
+    first, second = cut[:2]
+    assert not np.array_equal(first, second)
+    assert [np.array_equal(points, first) for points in cut] == [True, False] * 3
+
+
+def test_an_image_is_read_once_for_its_crops():
+    class Counted(Drawn):
+        read = 0
+
+        def __getitem__(self, index: int) -> Raw:
+            Counted.read += 1
+            return super().__getitem__(index)
+
+    made = PersonSamples(Counted(main=True), replace(TINY, per_image=3)).batch(range(12))
+
+    assert len(set(made.names)) == 4 == Counted.read
+    assert list(made.names) == [made.names[i - i % 3] for i in range(12)]
+    assert made.skipped == ()
+
+
+def test_of_an_image_that_cannot_be_read_the_next_one_stands_in():
+    samples = PersonSamples(Drawn(broken=(0,), main=True), replace(TINY, per_image=2))
+
+    made = samples.batch(range(20))
+
+    assert "picture 0" not in made.names
+    assert made.skipped == ("picture 0: cut off",) * 2
+    assert sorted(made.names)[::2] == sorted(made.names)[1::2]
