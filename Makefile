@@ -5,6 +5,8 @@ BIN := .venv/bin
 GPU := $(shell command -v nvidia-smi 2>/dev/null)
 CPU_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu --retries 1
 EVAL ?=
+# Two processes share the test files; each needs up to 5 GB.  -n 0 runs all in one.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .PHONY: eval test fast parity check format
 
@@ -12,13 +14,13 @@ eval: .venv/ready
 	$(BIN)/python eval/run.py --framework torch $(EVAL)
 
 test: check
-	$(BIN)/python -m pytest -q --durations=15
+	$(PYTEST) --durations=15
 
 fast: .venv/ready
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 parity: .venv/ready
-	$(BIN)/python -m pytest -q -m parity
+	$(PYTEST) -m parity
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

@@ -90,7 +90,7 @@ def outputs_as_caffe(net, framework, images, names):
 
 
 @pytest.mark.parametrize("network", quick_or_slow)
-def test_every_stage_is_what_caffe_computes(network, tmp_path, figures):
+def test_every_stage_is_what_caffe_computes(network, tmp_path, figure):
     fingerprint = make_caffemodel(network, tmp_path / "w.caffemodel")
     nets = both_nets(network, tmp_path / "w.caffemodel", tmp_path)
 
@@ -102,7 +102,7 @@ def test_every_stage_is_what_caffe_computes(network, tmp_path, figures):
             images = np.ascontiguousarray(golden["input"].transpose(0, 2, 3, 1))
         for framework, net in nets.items():
             worst = parity.worst(parity.compare(expected, outputs_as_caffe(net, framework, images, names)))
-            figures.append(f"{file.stem:20} {framework:6} {worst.ratio:.1e}  {worst.stage}")
+            figure(f"{file.stem:20} {framework:6} {worst.ratio:.1e}  {worst.stage}")
             assert worst.ratio <= parity.GATE, (file.stem, framework, worst)
 
 

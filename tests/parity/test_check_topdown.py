@@ -41,7 +41,7 @@ def convert(source, out, *options):
         *(pytest.param(name, "w.onnx", ("torch", "onnxruntime"), marks=pytest.mark.slow) for name in NAMES),
     ],
 )
-def test_a_published_file_is_proved_in_another_runtime(name, target, runtimes, tmp_path, figures):
+def test_a_published_file_is_proved_in_another_runtime(name, target, runtimes, tmp_path, figure):
     source = published(name, tmp_path / "checkpoint.pth", 1 / 8)
 
     assert convert(source, tmp_path / target) == 0
@@ -51,7 +51,7 @@ def test_a_published_file_is_proved_in_another_runtime(name, target, runtimes, t
     assert found["gate"] == parity.GATE == 5e-5
     assert (found["reference"]["runtime"].split()[0], found["candidate"]["runtime"].split()[0]) == runtimes
     assert list(found["inputs"]) == ["noise 2x64x96", "noise 1x256x192", "shapes 1x96x64"]
-    figures.append(f"check of {name} at an eighth, {target}: {found['worst']['ratio']:.1e}")
+    figure(f"check of {name} at an eighth, {target}: {found['worst']['ratio']:.1e}")
 
 
 def test_what_is_said_of_the_source_holds_for_the_check_too(tmp_path):
@@ -84,14 +84,14 @@ def test_a_conversion_with_the_other_order_of_colours_is_found_out(tmp_path):
 
 
 @pytest.mark.slow
-def test_w32_passes_at_its_full_size(tmp_path, figures):
+def test_w32_passes_at_its_full_size(tmp_path, figure):
     source = published("pose_hrnet_w32", tmp_path / "checkpoint.pth", 1)
 
     assert convert(source, tmp_path / "w.safetensors") == 0
 
     found = json.loads(report_path(tmp_path / "w.safetensors").read_text())
     assert found["worst"]["ratio"] <= parity.GATE
-    figures.append(f"check of pose_hrnet_w32 at its full size: {found['worst']['ratio']:.1e}")
+    figure(f"check of pose_hrnet_w32 at its full size: {found['worst']['ratio']:.1e}")
 
 
 def test_the_images_are_of_sizes_that_such_a_network_takes():

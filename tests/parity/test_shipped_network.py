@@ -32,7 +32,7 @@ def images(torch_net):
 
 
 @pytest.mark.parametrize("framework", TARGETS)
-def test_every_stage_is_the_same_in_every_runtime(framework, torch_net, images, tmp_path, figures):
+def test_every_stage_is_the_same_in_every_runtime(framework, torch_net, images, tmp_path, figure):
     assert cli.convert([str(SHIPPED), "--out", str(tmp_path / TARGETS[framework])]) == 0
     net = frameworks.load(framework, tmp_path / TARGETS[framework])
     expected = torch_net(images, stages=True)
@@ -40,12 +40,12 @@ def test_every_stage_is_the_same_in_every_runtime(framework, torch_net, images, 
 
     worst = parity.worst(parity.compare(expected, net(images, stages=True), list(net.info.spec.stage_outputs())))
 
-    figures.append(f"{'shipped, a scene':20} {framework:6} {worst.ratio:.1e}  {worst.stage}")
+    figure(f"{'shipped, a scene':20} {framework:6} {worst.ratio:.1e}  {worst.stage}")
     assert worst.ratio <= parity.GATE
 
 
 @pytest.mark.parametrize("backend", ["torch", "tensorflow"])
-def test_keras_runs_on_both_backends(backend, torch_net, images, tmp_path, figures):
+def test_keras_runs_on_both_backends(backend, torch_net, images, tmp_path, figure):
     program = (
         "import sys, numpy as np, keras_impl\n"
         "net = keras_impl.load(sys.argv[1])\n"
@@ -61,5 +61,5 @@ def test_keras_runs_on_both_backends(backend, torch_net, images, tmp_path, figur
         assert str(maps["runtime"]).endswith(f"on {backend}")
         stages = list(torch_net.info.spec.stage_outputs())
         worst = parity.worst(parity.compare(torch_net(images, stages=True), dict(maps), stages))
-    figures.append(f"{'shipped, a scene':20} keras on {backend} {worst.ratio:.1e}  {worst.stage}")
+    figure(f"{'shipped, a scene':20} keras on {backend} {worst.ratio:.1e}  {worst.stage}")
     assert worst.ratio <= parity.GATE

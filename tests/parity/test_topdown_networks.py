@@ -87,7 +87,7 @@ def last_code(monkeypatch):
 @needs_golden
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RESULTS)
-def test_the_published_pass_is_repeated_in_both_frameworks(name, figures, request):
+def test_the_published_pass_is_repeated_in_both_frameworks(name, figure, request):
     if name.endswith(LAST_CODE):
         request.getfixturevalue("last_code")
     golden, spec = RESULTS[name], golden_spec(name)
@@ -100,8 +100,8 @@ def test_the_published_pass_is_repeated_in_both_frameworks(name, figures, reques
         "keras": deterministic.distance(in_keras[0], golden),
     }
     between = difference(in_keras, in_torch)
-    figures.append(f"{name}: torch {from_published['torch']:.0e}, keras {from_published['keras']:.0e} of the published")
-    figures.append(f"{name}: keras against torch {between:.0e}")
+    figure(f"{name}: torch {from_published['torch']:.0e}, keras {from_published['keras']:.0e} of the published")
+    figure(f"{name}: keras against torch {between:.0e}")
     assert max(from_published.values()) <= GATE
     assert between <= BETWEEN
 
