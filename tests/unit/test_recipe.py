@@ -252,7 +252,7 @@ def test_every_part_of_a_recipe_is_in_its_dictionary():
         field.name for field in fields(Recipe)
     ]
     assert found.keys() - person.keys() == {"neck", "targets", "augment", "stages", "norm"}
-    assert person.keys() - found.keys() == {"skeleton", "size", "crops", "heatmaps", "person"}
+    assert person.keys() - found.keys() == {"skeleton", "size", "crops", "heatmaps", "person", "per_image"}
     assert found["augment"]["crop"] == 368
     assert found["schedule"]["law"] == "cosine"
 

@@ -65,7 +65,7 @@ def test_published_recipes_are_adam_at_a_thousandth_without_decay(name):
     assert before == pytest.approx([1e-3, 1e-4])
     assert (found.loss, found.init, found.masks) == ("joints_mse", "hrnet", "none")
     assert (found.samples, found.main) == ("person", "everyone")
-    assert (found.ema, found.clip, found.bf16, found.accumulate) == (0, 0, False, 1)
+    assert (found.ema, found.clip, found.bf16, found.accumulate, found.per_image) == (0, 0, False, 1, 1)
 
 
 def test_everyone_is_whoever_has_a_keypoint_and_a_segment():
@@ -79,8 +79,8 @@ def test_everyone_is_whoever_has_a_keypoint_and_a_segment():
 def test_ours_are_small_and_decoded_by_dark(name):
     found = recipe(name)
 
-    assert (found.spec.size, found.width, found.decoder) == ((128, 96), 0.5, "dark")
-    assert found.samples == "image"
+    assert (found.spec.size, found.decoder) == ((128, 96), "dark")
+    assert (found.samples, found.per_image) == ("image", 3)
     assert found.loss == "joints_mse"
 
 
