@@ -1,5 +1,6 @@
 """What the documents mention exists."""
 
+import json
 import re
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from eval import cli, data, protocol
 from shared import weights
 from shared.inference import BottomUp
+from shared.recipe import to_dict
+from shared.recipes import BUILTIN_SMALL
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -67,3 +70,12 @@ def test_the_published_ap_is_of_the_protocol_and_the_weights_of_today(path):
     assert protocol.digest(record)[:12] in text
     if path != "CHANGELOG.md":
         assert weights.sha256(weights.SHIPPED)[:12] in text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "weights").glob("*.safetensors")), ids=lambda path: path.stem)
+def test_a_shipped_network_has_its_hash_in_the_docs_and_is_of_todays_recipe(path):
+    begin = json.loads(path.with_suffix(".log.jsonl").read_text().splitlines()[0])
+
+    assert weights.sha256(path) in (ROOT / "docs" / "weights.md").read_text()
+    assert begin["recipe"] == json.loads(json.dumps(to_dict(BUILTIN_SMALL)))
+    assert begin["framework"] == ("keras" if path.stem.endswith("_keras") else "torch")

@@ -60,13 +60,19 @@ def test_a_run_writes_predictions_numbers_and_a_report(whole):
     assert "3/3 images" in stderr
 
 
-def test_the_report_has_the_numbers_the_protocol_and_pictures(whole):
+def test_the_report_has_the_numbers_and_the_protocol(whole):
     page, metrics = (whole[0] / "report.html").read_text(), read(whole[0] / "metrics.json")
     assert page.startswith("<!doctype html>")
     assert all(f"<td>{value:.3f}</td>" in page for value in metrics["numbers"].values())
     assert metrics["protocol_sha256"][:12] in page
     assert "<td>decoder.name</td><td><code>fast</code></td>" in page
     assert "nothing about photographs" in page
+
+
+def test_the_report_shows_the_worst_images_and_loads_nothing(evaluate, tmp_path):
+    assert evaluate("--limit", 3, *SMALL) == 0
+
+    page = (tmp_path / "out" / "report.html").read_text()
     assert "src='data:image/jpeg;base64,/9j/" in page
     assert "http" not in page
 
