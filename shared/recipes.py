@@ -58,10 +58,10 @@ BUILTIN_SMALL = replace(  # drawn scenes are all of one size and never run out: 
     schedule=Schedule(law="cosine", base=3e-3, warmup=200), batch=8, ema=0.999, steps=16_000, validate=2000,
 )  # fmt: skip
 OVERFIT = replace(  # a few pictures until they are learnt by heart: whether anything between file and AP is wrong
-    MODERN, width=0.25, stages=3,
-    augment=replace(augment.MODERN, crop=320, scale=(0.9, 1.1), rotation=5.0, gain=0.05, offset=5.0),
+    MODERN, width=0.25, stages=3, norm=False,
+    augment=replace(augment.MODERN, crop=448, scale=(0.72, 1.16), rotation=2.0, flip=0.0, gain=0.05, offset=5.0),
     optimizer=Optimizer("adamw", decay=0.0, groups="modern"),
-    schedule=Schedule(law="cosine", base=2e-3, warmup=50), batch=4, ema=0.99, steps=2500, validate=500,
+    schedule=Schedule(law="cosine", base=1e-3, warmup=50), batch=4, ema=0.99, steps=2000, validate=500,
 )  # fmt: skip
 
 
@@ -93,10 +93,10 @@ LPN_UPSTREAM = _experiment(PEOPLE_COCO, 128, 150, (90, 120), model="lpn_101", pr
 POSE_RESNET = _experiment(PEOPLE_COCO, 128, 140, (90, 120), **_RESNET, person=augment_person.SIMPLE)
 POSE_RESNET_384 = _experiment(PEOPLE_COCO, 128, 140, (90, 120), **_RESNET, **_LARGE, person=augment_person.SIMPLE)
 POSE_RESNET_MPII = _experiment(PEOPLE_MPII, 128, 140, (90, 120), **{**_MPII, **_RESNET})
-HRNET_BUILTIN = replace(  # ours, small: w18 v1 on crops of 128x96, for the built-in benchmark
+HRNET_BUILTIN = replace(  # ours, small: w18 v1 on crops of 128x96, for the built-in benchmark; scenes never run out
     _PERSON, model="pose_hrnet_w18_v1", size=(128, 96), init="he", samples="image",
-    heatmaps=heatmaps.DARK, person=replace(augment_person.COCO, half_body=0.0, scale=0.15, rotation=15.0), per_image=3,
-    schedule=Schedule(law="cosine", base=2e-3, warmup=200), batch=32, ema=0.998, bf16=True, steps=5000, validate=1000,
+    heatmaps=heatmaps.DARK, person=replace(augment_person.NONE, scale=0.1, flip=0.5), per_image=3,
+    schedule=Schedule(law="cosine", base=2e-3, warmup=500), batch=16, ema=0.999, bf16=True, steps=16_000, validate=2000,
 )  # fmt: skip
 LPN_BUILTIN = replace(HRNET_BUILTIN, model="lpn_18h", width=0.5)
 
