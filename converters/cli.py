@@ -151,11 +151,14 @@ def _make(job: Job, kind: str, arrays: dict, info: Any, folder: Path) -> list[Pa
     from shared.weights import sha256
 
     target = folder / job.out.name
-    _write(kind, arrays, info, target)
     if job.int8:
         from converters import quantise
 
-        quantise.quantise(target, quantise.pictures(job.int8), info)
+        pictures = quantise.pictures(job.int8)  # none are there: said before the long work
+        _write(kind, arrays, info, target)
+        quantise.quantise(target, pictures, info)
+    else:
+        _write(kind, arrays, info, target)
     written = [target.with_suffix(".prototxt"), target.with_suffix(".caffemodel")] if kind == "caffe" else [target]
     if job.check:
         _check(job, written[-1])

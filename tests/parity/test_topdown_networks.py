@@ -212,6 +212,7 @@ def test_small_networks_give_the_same_for_any_size_and_batch(name):
         assert difference(b, a) <= BETWEEN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_another_epsilon_in_one_framework_is_seen(name, monkeypatch):
     images = deterministic.image(64, 96)[None]
