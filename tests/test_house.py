@@ -1,4 +1,4 @@
-"""The rules of the house: who imports whom, the mirror of the frameworks, launchers, and the README's commands."""
+"""The rules of the house: who imports whom, the frameworks' mirror, lengths, launchers, and the README's commands."""
 
 import ast
 import re
@@ -26,6 +26,8 @@ MAY_NOT_IMPORT = {
 # Gradients and several processes are beyond keras.ops; see docs/decisions/0006-training.md.
 TENSORFLOW = {"keras_impl/ranks.py", "keras_impl/training.py"}
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+LONGEST = 300  # lines
 # PyTorch registers its layers when a network is made, Keras when it is called; TensorFlow arranges constants by itself.
 NOT_MIRRORED = {
     "layers.py": {"add_rows", "PackedConv"},
@@ -78,6 +80,22 @@ def test_the_import_rule_sees_a_forbidden_import(tmp_path):
 
 def test_the_frameworks_mirror_each_other():
     assert public_names("pytorch_impl") == public_names("keras_impl")
+
+
+def too_long(paths: list[Path]) -> list[Path]:
+    return [path for path in paths if len(path.read_text().splitlines()) > LONGEST]
+
+
+def test_a_file_has_at_most_300_lines():
+    assert not too_long([*FILES, *TESTS])
+
+
+def test_the_rule_of_lengths_sees_a_line_too_many(tmp_path):
+    paths = [tmp_path / "just.py", tmp_path / "long.py"]
+    for path, extra in zip(paths, (0, 1), strict=True):
+        path.write_text("pass\n" * (LONGEST + extra))
+
+    assert too_long(paths) == paths[1:]
 
 
 def test_no_file_hides_a_module_of_another_name():

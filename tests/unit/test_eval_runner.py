@@ -7,79 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from eval import runner
-from shared.coco import ImageRecord
 from shared.errors import UserError
-from shared.person import Pose
-from shared.skeleton import COCO17
+from tests.unit import runs
+from tests.unit.runs import IDENTITY, N, Predictor, StoppedError, groups, read, run, stopping_after
 
 ROOT = Path(__file__).resolve().parents[2]
-IDENTITY = {"protocol": "ab" * 32, "weights": "cd" * 32, "runtime": "torch 2.13.0"}
-N = 8
-
-
-def records(n=N):
-    return [ImageRecord(i, f"{i}.png", 20, 30) for i in range(1, n + 1)]
-
-
-def read(record):
-    return np.full((20, 30, 3), record.id, np.uint8)
-
-
-def poses(image):
-    """Poses that depend on the image alone; none in every fourth."""
-    rng = np.random.default_rng(int(image[0, 0, 0]))
-    return [
-        Pose(rng.uniform(0.1, 30, (17, 3)).astype(np.float32), float(rng.uniform())) for _ in range(image[0, 0, 0] % 4)
-    ]
-
-
-class Predictor:
-    """The three steps; the network (`forward`) is called with one image after the other, in this thread."""
-
-    skeleton = COCO17
-
-    def __init__(self, network=lambda image: image):
-        self.network = network
-
-    def prepare(self, image):
-        return image
-
-    def forward(self, images):
-        return [self.network(image) for image in images]
-
-    def finish(self, prepared, outputs):
-        assert prepared is outputs
-        return poses(outputs)
-
-
-class StoppedError(Exception):
-    pass
-
-
-def stopping_after(n, network=lambda image: image):
-    """A predictor whose network raises at its call number n + 1."""
-    calls = iter(range(n))
-
-    def stopping(image):
-        if next(calls, None) is None:
-            raise StoppedError
-        return network(image)
-
-    return Predictor(stopping)
-
-
-def groups(n=N, size=1):
-    """Images in groups of so many."""
-    found = records(n)
-    return [found[i : i + size] for i in range(0, n, size)]
-
-
-def run(out, resume=False, predictor=Predictor(), identity=IDENTITY, read=read, groups=groups()):  # noqa: B008
-    return runner.predict(groups, read, predictor, out, identity, resume)
 
 
 def stopped(out, after=3):
@@ -272,7 +207,7 @@ runs.runner.predict(runs.groups(), runs.read, runs.Predictor(network), Path({out
 
 
 def test_a_process_that_is_killed_leaves_a_run_to_go_on_with(tmp_path, whole):
-    script = KILLED.format(file=__file__, out=str(tmp_path / "out"))
+    script = KILLED.format(file=runs.__file__, out=str(tmp_path / "out"))
 
     killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
@@ -281,41 +216,3 @@ def test_a_process_that_is_killed_leaves_a_run_to_go_on_with(tmp_path, whole):
     assert resumed.timed == N - 6 + 2  # 6 went through the network, the last 2 of them were not written yet
     assert json.dumps(resumed.flat()) == json.dumps(whole)
     assert (tmp_path / "out" / runner.PART).read_bytes() == (tmp_path / "whole" / runner.PART).read_bytes()
-
-
-def share(out, index, count, predictor=Predictor(), resume=False, groups=groups()):  # noqa: B008
-    return runner.predict_share(groups, read, predictor, out, IDENTITY, resume, (index, count))
-
-
-@pytest.mark.parametrize("size", [1, 3])
-@pytest.mark.parametrize("count", [1, 2, 3, 20])
-def test_any_number_of_processes_gives_the_same_predictions(tmp_path, whole, count, size):
-    shares = [share(tmp_path / "out", index, count, groups=groups(size=size)) for index in reversed(range(count))]
-    *others, last = shares
-
-    assert others == [None] * (count - 1)
-    assert last.flat() == whole
-
-
-def test_a_share_that_was_stopped_resumes_and_no_image_is_done_twice(tmp_path, whole):
-    done = []
-
-    def counted(image):
-        done.append(int(image[0, 0, 0]))
-        return image
-
-    assert share(tmp_path, 1, 2, Predictor(counted)) is None
-    with pytest.raises(StoppedError):
-        share(tmp_path, 0, 2, stopping_after(2, counted))
-    found = share(tmp_path, 0, 2, Predictor(counted), resume=True)
-
-    assert found.flat() == whole
-    assert sorted(done) == list(range(1, N + 1))
-
-
-def test_after_the_result_is_written_nothing_is_left_of_the_shares(tmp_path):
-    share(tmp_path, 0, 2)
-
-    runner.clean(tmp_path)
-
-    assert not list(tmp_path.iterdir())

@@ -1,7 +1,6 @@
-"""Samples of one person: image and keypoints move together, drawn from seed, epoch and index alone."""
+"""A sample of one person: who it is, and image and keypoints that move together."""
 
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -10,25 +9,17 @@ from shared import augment_person
 from shared.codec import crops, heatmaps, keypoints
 from shared.data.source import Raw
 from shared.errors import UserError
-from shared.loader import batches
 from shared.person_samples import PersonSamples
-from shared.preprocess import Preprocess
 from shared.recipe import Recipe
 from shared.recipes import HRNET_BUILTIN
-from shared.samples import Pipeline, pipeline
 from shared.skeleton import COCO17, MPII16, Skeleton
-from tests.unit.drawn import Drawn, One
+from tests.unit.drawn import One
 
 TINY = replace(HRNET_BUILTIN, batch=6, per_image=1, person=replace(augment_person.COCO, rotation=40.0, rotated=1.0))
 UDP = replace(TINY, crops=crops.UDP, heatmaps=heatmaps.UDP)
 SIZE = TINY.spec.size
 PLACE = 0.1  # px of the crop
-ARRAYS = ("images", "heat", "paf", "mask")
 SPOTS = {"left_wrist": (110, 95), "right_knee": (150, 150), "nose": (135, 70)}  # red, green, blue
-
-
-def same(one, other) -> bool:
-    return one.names == other.names and all(np.array_equal(getattr(one, n), getattr(other, n)) for n in ARRAYS)
 
 
 def person(values, skeleton=COCO17):
@@ -149,45 +140,6 @@ def test_the_heatmaps_show_the_keypoints_of_the_crop(recipe):
     np.testing.assert_allclose(found[known, :2] * steps, crop.points[0, known, :2], atol=0.05)
 
 
-def test_a_batch_is_arrays_of_the_networks_layout():
-    raw_values = replace(TINY, preprocess=Preprocess("rgb", 1.0))
-    samples = PersonSamples(Drawn(), raw_values)
-    batch = samples.batch(range(6))
-
-    shapes = {name: getattr(batch, name).shape for name in ARRAYS}
-    assert shapes == {
-        "images": (6, 128, 96, 3), "heat": (6, 32, 24, 17), "paf": (6, 32, 24, 0), "mask": (6, 1, 1, 17)
-    }  # fmt: skip
-    assert {getattr(batch, name).dtype for name in ARRAYS} == {np.dtype(np.float32)}
-    for place in range(6):
-        np.testing.assert_array_equal(batch.images[place], samples._crop(0, place).image)
-    for name in ARRAYS:
-        pieces = [getattr(batch.part(i, 3), name) for i in range(3)]
-        np.testing.assert_array_equal(np.concatenate(pieces), getattr(batch, name))
-
-
-def test_a_sample_is_decided_by_seed_epoch_and_index():
-    wanted = PersonSamples(Drawn(), TINY).batch(range(20))
-    again = [PersonSamples(Drawn(), TINY).batch(range(i, i + 5)) for i in range(0, 20, 5)]
-
-    for name in ARRAYS:
-        np.testing.assert_array_equal(np.concatenate([getattr(b, name) for b in again]), getattr(wanted, name))
-    assert not np.array_equal(wanted.images[:10], wanted.images[10:])  # another epoch
-    assert not same(wanted, PersonSamples(Drawn(), replace(TINY, seed=1)).batch(range(20)))
-    assert not same(wanted, PersonSamples(Drawn(), replace(TINY, person=augment_person.SIMPLE)).batch(range(20)))
-
-
-@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_the_number_of_workers_decides_nothing(workers):
-    samples = PersonSamples(Drawn(broken=(4,)), TINY)
-    supply = batches(samples, 1, workers=workers)
-    found = list(islice(supply, 3))
-    supply.close()
-
-    assert all(same(batch, samples.batch(range(6 * s, 6 * s + 6))) for s, batch in enumerate(found, start=1))
-    assert any(batch.skipped for batch in found)
-
-
 @pytest.mark.parametrize(
     ("skeleton", "clipped"), [(COCO17, True), (MPII16, False)], ids=lambda v: getattr(v, "name", v)
 )
@@ -205,14 +157,6 @@ def test_cocos_boxes_are_clipped_and_mpiis_are_not(skeleton, clipped):
 
     np.testing.assert_allclose(found[skeleton.index("left_wrist"), :2], wanted[clipped], atol=1e-3)
     assert np.abs(wanted[True] - wanted[False]).max() > 1
-
-
-def test_a_scene_without_anybody_gives_way_to_the_next():
-    samples = PersonSamples(Drawn(), TINY)  # pictures 2, 5 and 8 have nobody
-
-    assert samples.plain_batch(range(6)).names == tuple(f"picture {i}" for i in (0, 1, 3, 3, 4, 6))
-    names = samples.batch(range(10)).names
-    assert sorted(names) == sorted(f"picture {i}" for i in (0, 1, 3, 3, 4, 6, 6, 7, 9, 9))
 
 
 def test_scenes_without_anybody_are_an_error():
@@ -242,13 +186,6 @@ def test_the_main_person_is_the_sample_and_without_one_it_is_anybody():
     assert set(chosen[False]) == {"nose", "left_hip"}
 
 
-def test_plain_samples_have_nothing_random_in_them():
-    first = PersonSamples(Drawn(), TINY).plain_batch(range(5))
-
-    assert same(first, PersonSamples(Drawn(), replace(TINY, seed=9, person=augment_person.MPII)).plain_batch(range(5)))
-    assert not same(first, PersonSamples(Drawn(), TINY).plain_batch(range(1, 6)))
-
-
 def test_a_half_of_the_body_is_followed_with_more_room_about_it():
     spec = replace(augment_person.NONE, half_body=1.0)
     points = np.zeros((17, 3), np.float32)
@@ -261,13 +198,6 @@ def test_a_half_of_the_body_is_followed_with_more_room_about_it():
     assert (np.ptp(half, axis=0) / SIZE[::-1]).max() == pytest.approx(1 / 1.5, abs=1e-4)
 
 
-def test_the_recipes_network_decides_what_a_sample_is():
-    assert isinstance(pipeline(Drawn(), TINY), PersonSamples)
-    assert isinstance(pipeline(Drawn(), Recipe()), Pipeline)
-    with pytest.raises(UserError, match=r"pose_hrnet_w18_v1 learns mpii16, but the data is coco17 without pelvis"):
-        pipeline(Drawn(), replace(TINY, skeleton="mpii16"))
-
-
 def test_crops_of_an_image_come_in_a_row_of_one_person_after_the_other():
     recipe = replace(TINY, per_image=3, person=augment_person.NONE)
     people = [person({"nose": (60, 60)}), person({"nose": (200, 100)})]
@@ -278,28 +208,3 @@ def test_crops_of_an_image_come_in_a_row_of_one_person_after_the_other():
     first, second = cut[:2]
     assert not np.array_equal(first, second)
     assert [np.array_equal(points, first) for points in cut] == [True, False] * 3
-
-
-def test_an_image_is_read_once_for_its_crops():
-    class Counted(Drawn):
-        read = 0
-
-        def __getitem__(self, index: int) -> Raw:
-            Counted.read += 1
-            return super().__getitem__(index)
-
-    made = PersonSamples(Counted(main=True), replace(TINY, per_image=3)).batch(range(12))
-
-    assert len(set(made.names)) == 4 == Counted.read
-    assert list(made.names) == [made.names[i - i % 3] for i in range(12)]
-    assert made.skipped == ()
-
-
-def test_of_an_image_that_cannot_be_read_the_next_one_stands_in():
-    samples = PersonSamples(Drawn(broken=(0,), main=True), replace(TINY, per_image=2))
-
-    made = samples.batch(range(20))
-
-    assert "picture 0" not in made.names
-    assert made.skipped == ("picture 0: cut off",) * 2
-    assert sorted(made.names)[::2] == sorted(made.names)[1::2]

@@ -1,6 +1,7 @@
 """Small networks with random weights, and Caffe files from a writer that shares nothing with ours."""
 
 import importlib.util
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,23 @@ def small() -> Callable[..., tuple[Arrays, ModelInfo]]:
         rng = np.random.default_rng(7)
         arrays = {key: rng.normal(0, 0.3, shape).astype(np.float32) for key, shape in spec.tensors().items()}
         return arrays, ModelInfo(spec, source="random")
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def network(small: Callable[..., tuple[Arrays, ModelInfo]]) -> Callable[..., tuple[Arrays, OrderedDict, Any]]:
+    """A function from the name of a model of one person to its arrays, their state dict with counters, and the spec."""
+    import torch  # what other tests of converters do without
+
+    def make(name: str, **changes: Any) -> tuple[Arrays, OrderedDict, Any]:
+        arrays, info = small(name, **{"width": 1 / 16, **changes})
+        found = OrderedDict()
+        for key, array in arrays.items():
+            found[key] = torch.from_numpy(array)
+            if key.endswith("running_var"):  # each batch norm counts its batches
+                found[key.replace("running_var", "num_batches_tracked")] = torch.tensor(7)
+        return arrays, found, info.spec
 
     return make
 

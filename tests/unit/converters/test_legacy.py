@@ -1,16 +1,15 @@
-"""The published checkpoints: built here in their publishers' layout, read back equal, refused when they do not fit.
+"""The published PyTorch checkpoints: built here in their publishers' layout, read back equal, refused when unfit.
 
 The names are typed out from the publishers' code, not taken from the tables under test.
 """
 
 import argparse
 
-import h5py
 import numpy as np
 import pytest
 import torch
 
-from converters import legacy, npy_dump, sources
+from converters import legacy, sources
 from shared.errors import UserError, WeightError
 from shared.preprocess import CAFFE, IMAGENET
 
@@ -216,137 +215,6 @@ def test_a_checkpoint_with_code_is_refused(tmp_path):
 
     with pytest.raises(WeightError, match="holds pickled code"):
         sources.read(tmp_path / "a.pth")
-
-
-def _write_keras(path, arrays, nested, renamed, training=False, model=False):
-    """A Keras 2 file: attributes on its groups, kernels as height, width, in, out."""
-    with h5py.File(path, "w") as file:
-        root = file.create_group("model_weights") if model else file
-        layers = list(dict.fromkeys(name.rsplit(".", 1)[0] for name in arrays))
-        extra = [f"weight_stage{t}_L{b}" for t in range(1, 7) for b in (1, 2)] if training else []
-        for layer in layers:
-            name = layer
-            if renamed and layer.startswith("conv5_"):
-                name = f"Mconv{layer[6]}_stage1_{layer[-2:]}"
-            group = root.create_group(name)
-            inner = group.create_group(name) if nested else group
-            inner["kernel:0"] = arrays[f"{layer}.weight"].transpose(2, 3, 1, 0)
-            inner["bias:0"] = arrays[f"{layer}.bias"]
-        for name in extra:
-            root.create_group(name).attrs["weight_names"] = []
-        root.attrs["layer_names"] = [name.encode() for name in (*layers, *extra)]
-        if model:
-            file["optimizer_weights/Adam/conv1_1/kernel_m:0"] = np.zeros(3)
-            file["optimizer_weights/iterations:0"] = 5
-            file.attrs["model_config"] = b'{"class_name": "Lambda", "evil": "code"}'
-
-
-KERAS = {
-    "michalfaber, conv5": {"nested": True, "renamed": False},
-    "anatolix, renamed": {"nested": True, "renamed": True},
-    "flat groups": {"nested": False, "renamed": True},
-    "kevinlin, training": {"nested": True, "renamed": True, "training": True},
-    "whole model": {"nested": True, "renamed": True, "training": True, "model": True},
-}
-
-
-@pytest.mark.parametrize("layout", KERAS)
-def test_a_published_keras_file_is_read_back_equal(tmp_path, small, layout):
-    arrays, info = small("coco18")
-    _write_keras(tmp_path / "weights.0100.h5", arrays, **KERAS[layout])
-
-    found, found_info = sources.read(tmp_path / "weights.0100.h5")
-
-    _assert_same(found, arrays)
-    assert (found_info.spec, found_info.preprocess) == (info.spec, CAFFE)
-
-
-def test_both_spellings_of_stage_1_in_one_keras_file_are_refused(tmp_path, small):
-    path = tmp_path / "a.h5"
-    _write_keras(path, small("coco18")[0], nested=True, renamed=False)
-    with h5py.File(path, "r+") as file:
-        file["Mconv4_stage1_L1/Mconv4_stage1_L1/bias:0"] = np.zeros(8, np.float32)
-
-    with pytest.raises(WeightError, match="left over"):
-        sources.read(path)
-
-
-def test_a_keras_file_without_a_layer_is_refused_instead_of_filled(tmp_path, small):
-    path = tmp_path / "a.h5"
-    _write_keras(path, small("coco18")[0], nested=True, renamed=True)
-    with h5py.File(path, "r+") as file:
-        del file["Mconv5_stage1_L2"]
-
-    with pytest.raises(
-        WeightError, match=r"182 of the 184 .* missing Mconv5_stage1_L2/kernel:0, Mconv5_stage1_L2/bias:0"
-    ):
-        sources.read(path)
-
-
-def test_a_keras_array_under_two_paths_is_refused(tmp_path, small):
-    path = tmp_path / "a.h5"
-    _write_keras(path, small("coco18")[0], nested=True, renamed=True)
-    with h5py.File(path, "r+") as file:
-        file["conv1_1/kernel:0"] = file["conv1_1/conv1_1/kernel:0"][...]
-
-    with pytest.raises(WeightError, match="two arrays are conv1_1/kernel:0"):
-        sources.read(path)
-
-
-def test_a_keras_file_with_an_external_link_is_refused(tmp_path, small):
-    path = tmp_path / "a.h5"
-    _write_keras(path, small("coco18")[0], nested=True, renamed=True)
-    with h5py.File(path, "r+") as file:
-        file["conv9"] = h5py.ExternalLink("/etc/passwd", "/")
-
-    with pytest.raises(WeightError, match="external link"):
-        sources.read(path)
-
-
-def _dump(folder, arrays, renamed):
-    for name, array in arrays.items():
-        layer, kind = name.rsplit(".", 1)
-        if renamed and layer.startswith("conv5_"):
-            layer = f"Mconv{layer[6]}_stage1_{layer[-2:]}"
-        np.save(folder / f"{'W' if kind == 'weight' else 'b'}_{layer}.npy", array)
-
-
-@pytest.mark.parametrize(
-    ("model", "renamed"), [("coco18", False), ("coco18", True), ("body25", False), ("hand21", False)]
-)
-def test_a_folder_of_npy_files_is_read_back_equal(tmp_path, small, model, renamed):
-    arrays, info = small(model)
-    _dump(tmp_path, arrays, renamed)
-
-    found, found_info = sources.read(tmp_path)
-
-    _assert_same(found, arrays)
-    assert (found_info.spec, len(found_info.source_sha256)) == (info.spec, 64)
-
-
-def test_a_faulty_folder_of_npy_files_is_refused(tmp_path, small):
-    with pytest.raises(WeightError, match=r"a folder without W_LAYER.npy files"):
-        npy_dump.read(tmp_path)
-    _dump(tmp_path, small("coco18")[0], renamed=False)
-    (tmp_path / "W_conv1_2.npy").rename(tmp_path / "aside")
-    with pytest.raises(WeightError, match=r"183 of the 184 arrays of coco18 found; missing conv1_2.weight"):
-        sources.read(tmp_path)
-    np.save(tmp_path / "W_conv1_2.npy", np.array([{"code": 1}]), allow_pickle=True)
-    with pytest.raises(WeightError, match=r"W_conv1_2.npy: not a whole .npy array"):
-        sources.read(tmp_path)
-    np.save(tmp_path / "W_conv1_2.npy", np.zeros((1, 1, 3, 3), np.int32))
-    with pytest.raises(WeightError, match="holds int32, expected float32"):
-        sources.read(tmp_path)
-    (tmp_path / "W_conv1_2.npy").write_bytes((tmp_path / "aside").read_bytes()[:100])
-    with pytest.raises(WeightError, match=r"W_conv1_2.npy: not a whole .npy array"):
-        sources.read(tmp_path)
-    (tmp_path / "aside").rename(tmp_path / "W_conv1_2.npy")
-    np.save(tmp_path / "W_Mconv1_stage1_L1.npy", np.zeros(3, np.float32))
-    with pytest.raises(WeightError, match=r"conv5_1_CPM_L1.weight is there in both spellings"):
-        sources.read(tmp_path)
-    (tmp_path / "W_Mconv1_stage1_L1.npy").rename(tmp_path / "mean.npy")
-    with pytest.raises(WeightError, match=r"mean.npy: left over"):
-        sources.read(tmp_path)
 
 
 def test_the_preprocessing_can_be_overridden_by_name(tmp_path, small):
