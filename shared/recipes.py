@@ -98,7 +98,7 @@ HRNET_BUILTIN = replace(  # ours, small: w18 v1 on crops of 128x96, for the buil
     heatmaps=heatmaps.DARK, person=replace(augment_person.NONE, scale=0.1, flip=0.5), per_image=3,
     schedule=Schedule(law="cosine", base=2e-3, warmup=500), batch=16, ema=0.999, bf16=True, steps=16_000, validate=2000,
 )  # fmt: skip
-LPN_BUILTIN = replace(HRNET_BUILTIN, model="lpn_18h", width=0.5)
+LPN_BUILTIN = replace(HRNET_BUILTIN, model="lpn_18h", width=0.5, steps=6000)
 
 RECIPES = {
     "zc": ZC, "kl": KL, "hliu": HLIU, "tensorboy": TENSORBOY, "modern": MODERN, "builtin_small": BUILTIN_SMALL,
