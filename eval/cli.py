@@ -22,7 +22,7 @@ _GPU_BATCH = 8
 def parser() -> argparse.ArgumentParser:
     """The arguments of eval/run.py."""
     p = argparse.ArgumentParser(
-        prog="eval/run.py", description="Evaluate a pose network on COCO keypoints or on the built-in benchmark."
+        prog="eval/run.py", description="Evaluate a pose network on COCO, MPII or the built-in benchmark."
     )
     p.add_argument(
         "--framework", default="torch", help="torch, keras, onnx, openvino, or caffe (OpenCV on the originals)"
