@@ -98,6 +98,9 @@ HRNET_BUILTIN = replace(  # ours, small: w18 v1 on crops of 128x96, for the buil
     heatmaps=heatmaps.DARK, person=replace(augment_person.NONE, scale=0.1, flip=0.5), per_image=3,
     schedule=Schedule(law="cosine", base=2e-3, warmup=500), batch=16, ema=0.999, bf16=True, steps=16_000, validate=2000,
 )  # fmt: skip
+HRNET_BUILTIN_192 = replace(  # goes on with its weights (--init) on crops in which a px is less
+    HRNET_BUILTIN, size=(192, 128), schedule=Schedule(law="cosine", base=1e-3, warmup=200), steps=3000, validate=1000,
+)  # fmt: skip
 LPN_BUILTIN = replace(HRNET_BUILTIN, model="lpn_18h", width=0.5, steps=6000)
 
 RECIPES = {
@@ -105,7 +108,8 @@ RECIPES = {
     "overfit": OVERFIT,
     "hrnet": HRNET, "hrnet_384": HRNET_384, "hrnet_w18": HRNET_W18, "hrnet_mpii": HRNET_MPII, "lpn": LPN,
     "lpn_upstream": LPN_UPSTREAM, "pose_resnet": POSE_RESNET, "pose_resnet_384": POSE_RESNET_384,
-    "pose_resnet_mpii": POSE_RESNET_MPII, "hrnet_builtin": HRNET_BUILTIN, "lpn_builtin": LPN_BUILTIN,
+    "pose_resnet_mpii": POSE_RESNET_MPII, "hrnet_builtin": HRNET_BUILTIN, "hrnet_builtin_192": HRNET_BUILTIN_192,
+    "lpn_builtin": LPN_BUILTIN,
 }  # fmt: skip
 
 

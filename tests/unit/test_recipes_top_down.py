@@ -28,7 +28,7 @@ PUBLISHED = {  # model, skeleton, (height, width), sigma, colours, augmentation,
     "pose_resnet_384": ("pose_resnet_50", "coco17", (384, 288), 3, IMAGENET_BGR, "simple", COCO, 128, 140, (90, 120)),
     "pose_resnet_mpii": ("pose_resnet_50", "mpii16", (256, 256), 2, IMAGENET_BGR, "mpii", MPII, 128, 140, (90, 120)),
 }
-OURS = ("hrnet_builtin", "lpn_builtin")
+OURS = {"hrnet_builtin": (128, 96), "hrnet_builtin_192": (192, 128), "lpn_builtin": (128, 96)}
 PERSON = [name for name, each in RECIPES.items() if catalogue.top_down(each.spec)]
 FAMILIES = ("pose_hrnet_w18_v1", "lpn_18h", "lpn_50", "pose_resnet_50")
 
@@ -79,7 +79,7 @@ def test_everyone_is_whoever_has_a_keypoint_and_a_segment():
 def test_ours_are_small_and_decoded_by_dark(name):
     found = recipe(name)
 
-    assert (found.spec.size, found.decoder) == ((128, 96), "dark")
+    assert (found.spec.size, found.decoder) == (OURS[name], "dark")
     assert (found.samples, found.per_image) == ("image", 3)
     assert found.loss == "joints_mse"
 
