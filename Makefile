@@ -17,7 +17,7 @@ test: check
 	$(PYTEST) --durations=15
 
 fast: .venv/ready
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not parity"
 
 parity: .venv/ready
 	$(PYTEST) -m parity
