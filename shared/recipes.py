@@ -61,7 +61,7 @@ OVERFIT = replace(  # a few pictures until they are learnt by heart: whether any
     MODERN, width=0.25, stages=3, norm=False,
     augment=replace(augment.MODERN, crop=448, scale=(0.72, 1.16), rotation=2.0, flip=0.0, gain=0.05, offset=5.0),
     optimizer=Optimizer("adamw", decay=0.0, groups="modern"),
-    schedule=Schedule(law="cosine", base=1e-3, warmup=50), batch=4, ema=0.99, steps=2000, validate=500,
+    schedule=Schedule(law="cosine", base=1e-3, warmup=50), batch=4, ema=0.99, steps=10_000, validate=1000,
 )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ HRNET_BUILTIN = replace(  # ours, small: w18 v1 on crops of 128x96, for the buil
 HRNET_BUILTIN_192 = replace(  # goes on with its weights (--init) on crops in which a px is less
     HRNET_BUILTIN, size=(192, 128), schedule=Schedule(law="cosine", base=1e-3, warmup=200), steps=3000, validate=1000,
 )  # fmt: skip
-LPN_BUILTIN = replace(HRNET_BUILTIN, model="lpn_18h", width=0.5, steps=6000)
+LPN_BUILTIN = replace(HRNET_BUILTIN, model="lpn_18h", width=0.5, steps=3000, validate=1000)
 
 RECIPES = {
     "zc": ZC, "kl": KL, "hliu": HLIU, "tensorboy": TENSORBOY, "modern": MODERN, "builtin_small": BUILTIN_SMALL,
