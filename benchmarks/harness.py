@@ -19,6 +19,7 @@ _SHORTEST = 0.01  # s; shorter work is repeated within a round until the clock's
 _PACKAGES = (
     "numpy",
     "opencv-python-headless",
+    "simplejpeg",
     "pycocotools",
     "torch",
     "keras",

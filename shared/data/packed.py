@@ -30,14 +30,17 @@ WHAT = f"a packed data set ({FORMAT}, python -m shared.data pack)"
 
 
 def verify(path: Path) -> None:
-    """Compare everything in a packed file with its checksums.  Raises `UserError`, which names the first bad one."""
+    """Compare everything in a packed file with its checksums, and decode every picture and mask.
+
+    Raises `UserError`, which names the first bad one.
+    """
     packed = Packed(path)
     listed = sorted((entry["id"], entry["file_name"]) for entry in packed.annotations()["images"])
     if listed != list(zip(packed.ids, packed.names, strict=True)):
         raise UserError(f"{path}: its list of images is not that of its annotations; pack it again")
     for identity in packed.ids:
-        packed.image_bytes(identity)
-        packed.mask_bytes(identity)
+        packed.image(identity)
+        packed.mask(identity)
 
 
 class Packed:

@@ -226,12 +226,14 @@ def _records(index: Index, images: Path) -> tuple[ImageRecord, ...]:
 def _checked(record: ImageRecord) -> bytes:
     assert record.path is not None
     data = image.contents(record.path)
-    height, width = image.size(data, record.path)
+    picture = image.encoded(data, record.path)
+    height, width = picture.size
     if (height, width) != (record.height, record.width):
         raise UserError(
             f"{record.path}: {width}x{height} px, but the annotations say {record.width}x{record.height}; "
             "give the pictures that belong to them"
         )
+    picture.check()
     return data
 
 

@@ -12,6 +12,7 @@ import pytest
 from shared import framework, weights
 from shared.arch import catalogue
 from shared.weights import SHIPPED, ModelInfo
+from tests.unit.damage import DAMAGE, jpeg
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--height", "64")  # as fast as it goes
@@ -96,13 +97,35 @@ def test_arguments_that_do_not_parse_are_one_line_too(evaluate, tmp_path, capsys
     refused(evaluate, tmp_path, capsys, message, *arguments)
 
 
-@pytest.mark.parametrize("name", ["torch", "onnx", "caffe"])
+@pytest.mark.parametrize(("name", "suffix"), [("torch", "safetensors"), ("onnx", "onnx"), ("caffe", "caffemodel")])
 @pytest.mark.parametrize("size", [0, 9, 100_000])
-def test_weights_that_are_cut_off_are_refused(evaluate, tmp_path, capsys, name, size):
-    path = tmp_path / "w.safetensors"
+def test_weights_that_are_cut_off_are_refused(evaluate, tmp_path, capsys, name, suffix, size):
+    path = tmp_path / f"w.{suffix}"
     path.write_bytes(SHIPPED.read_bytes()[:size])
 
     refused(evaluate, tmp_path, capsys, str(tmp_path / "w."), "--weights", path, "--framework", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "framework", "message"),
+    [
+        (
+            "w.weights.h5",
+            "torch",
+            "a file for --framework keras, and not for torch; choose that, or convert it: python ",
+        ),
+        ("w.pth", "keras", "for --framework torch, and not for keras"),
+        ("w.safetensors", "onnx", "for --framework torch or keras, and not for onnx"),
+        ("w.caffemodel", "openvino", "w.caffemodel --out NAME.onnx"),
+        ("w.caffemodel.h5", "torch", "for --framework caffe, and not for torch"),
+        ("w.pt", "caffe", "w.pt --out NAME.caffemodel"),
+        ("w.onnx", "torch", "for --framework onnx or openvino, and not for torch; choose that\n"),
+    ],
+)
+def test_weights_of_another_framework_say_whose_they_are(evaluate, tmp_path, capsys, name, framework, message):
+    (tmp_path / name).write_bytes(b"weights")
+
+    refused(evaluate, tmp_path, capsys, message, "--weights", tmp_path / name, "--framework", framework)
 
 
 def test_a_network_without_people_is_refused(evaluate, tmp_path, capsys, hands):
@@ -133,8 +156,14 @@ def test_missing_pictures_and_folders_are_refused(evaluate, tmp_path, capsys, co
     refused(evaluate, tmp_path, capsys, "No such file", *coco, "--annotations", tmp_path / "none.json")
 
 
+def damaged(png):
+    """The same picture, half of it lost."""
+    return DAMAGE["cut, and an end marker"](jpeg(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)))
+
+
 PICTURES = {
     "cut off": (lambda data: data[: len(data) // 2], "val_000000.png: the picture is cut off"),
+    "a damaged JPEG": (damaged, "bytes cannot be decoded (Corrupt JPEG data: premature end of data segment)"),
     "empty": (lambda data: b"", "val_000000.png: the file is empty"),
     "text": (lambda data: b"<html>not found</html>", "expected a JPEG, PNG, BMP or WebP picture"),
     "another size": (
