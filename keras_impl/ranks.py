@@ -72,10 +72,13 @@ class Ranks:
         found = self.strategy.run(function, args=tuple(arguments))
         return tf.nest.map_structure(lambda value: self.strategy.reduce("MEAN", value, axis=None), found)
 
+    def average(self, value: float) -> float:
+        """The mean of a number over all processes."""
+        return float(self.run(lambda x: x, [tf.constant(value, tf.float64)])) if self.size > 1 else value
+
     def wait(self) -> None:
         """Return when every process has come here."""
-        if self.size > 1:
-            self.run(lambda value: value, [tf.zeros(())])
+        self.average(0.0)
 
     def leave(self) -> None:
         """The last thing that a process does with the others."""

@@ -43,7 +43,8 @@ class Trainer:
             self.groups = groups(info.spec, recipe.optimizer.groups)
             self.optimizers = [self._optimizer(group) for group in self.groups]
             averaged = self.variables.values() if recipe.ema else ()
-            self.average = [keras.Variable(v.value, trainable=False) for v in averaged]
+            # of an array: a variable that is made of another one's value is that value
+            self.average = [keras.Variable(ops.convert_to_numpy(v.value), trainable=False) for v in averaged]
         keras.config.set_dtype_policy(policy)
         self.rate: float | None = None
         self._gradients = tf.function(self._gradients_of)

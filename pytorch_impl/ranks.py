@@ -31,6 +31,15 @@ class Ranks:
         """What this process takes of every batch."""
         return Share(self.rank, self.size)
 
+    @property
+    def replicas(self) -> int:
+        """Copies of the network, in all processes together."""
+        return self.size
+
+    def average(self, value: float) -> float:
+        """The mean of a number over all processes."""
+        return float(self.mean(torch.tensor(value, dtype=torch.float64, device=self.device)))
+
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """The mean over all processes, detached."""
         values = values.detach().clone()

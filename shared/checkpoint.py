@@ -1,5 +1,6 @@
 """Checkpoints: everything that the next step depends on, in one safetensors file that is replaced as a whole."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ class Checkpoint:
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
     """Write it, all or nothing: the one before stays until this one is whole.  A full disk is a `UserError`."""
-    text = json.dumps({"about": checkpoint.about, "position": checkpoint.position}, sort_keys=True)
     arrays = {name: np.asarray(array, order="C") for name, array in checkpoint.state.items()}
+    values = {"about": checkpoint.about, "position": checkpoint.position, "sha256": _digest(arrays)}
+    text = json.dumps(values, sort_keys=True)
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(save(arrays, metadata={FORMAT: text}))
@@ -62,6 +64,7 @@ def read(path: Path, about: Mapping[str, Any]) -> Checkpoint:
     try:
         found = json.loads(metadata[FORMAT])
         unlike, position = _differences(json.loads(json.dumps(about)), found["about"]), found["position"]
+        whole = found["sha256"] == _digest(state)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: metadata not understood ({error!r}); take an older copy, or start again") from None
     if unlike:
@@ -70,7 +73,24 @@ def read(path: Path, about: Mapping[str, Any]) -> Checkpoint:
             f"{path}: a checkpoint of another training: {'; '.join(unlike[:3])}{more}; "
             "give the same recipe, data and framework, or another --out"
         )
+    if not whole:
+        raise UserError(
+            f"{path}: damaged, its arrays are not those that were written; take an older copy, or start again"
+        )
     return Checkpoint(found["about"], position, state)
+
+
+def fingerprint(step: int, arrays: Arrays) -> int:
+    """32 bits that tell one step's weights from another's."""
+    return int(hashlib.sha256(f"{step} {_digest(arrays)}".encode()).hexdigest()[:8], 16)
+
+
+def _digest(arrays: Arrays) -> str:
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        found.update(name.encode())
+        found.update(arrays[name].data if arrays[name].ndim else arrays[name].tobytes())
+    return found.hexdigest()
 
 
 def _differences(ours: Any, theirs: Any, name: str = "") -> list[str]:

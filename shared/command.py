@@ -2,9 +2,11 @@
 
 import argparse
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 from shared.errors import UserError
 
@@ -56,3 +58,20 @@ def parsed_size(text: str | None) -> tuple[int, int] | None:
     if match is None:
         raise UserError(f"--size {text}: expected HEIGHTxWIDTH in pixels, as 256x192")
     return int(match[1]), int(match[2])
+
+
+@dataclass
+class Stop:
+    """While it is entered SIGTERM and SIGINT only set `signal`: the work ends where it can be taken up again."""
+
+    signal: int = 0
+    before: dict[int, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> "Stop":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.before[number] = signal.signal(number, lambda received, _: setattr(self, "signal", received))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

@@ -12,6 +12,10 @@ class WeightError(UserError):
     """Weights that do not fit: a missing, left-over, wrongly shaped or unsafe array or file."""
 
 
+class Diverged(UserError):
+    """A training whose weights are not worth keeping."""
+
+
 def unknown(what: str, value: object, choices: Iterable[str]) -> UserError:
     """The error for a name that is not one of `choices`; it names the nearest one and lists all."""
     choices = list(choices)

@@ -6,14 +6,14 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shared.command import Command, command
-from shared.errors import UserError
+from shared.command import Command, Stop, command
+from shared.errors import Diverged, UserError
 from shared.recipe import Recipe, ema_decay, learning_rate, to_dict
 from shared.recipes import RECIPES
 
@@ -41,12 +41,12 @@ def _parser(framework: str) -> argparse.ArgumentParser:
     from shared.data.arguments import add_arguments
 
     title = {"torch": "PyTorch", "keras": "Keras"}[framework]
-    p = argparse.ArgumentParser(description=f"Train OpenPose in {title}, on COCO or on the built-in benchmark.")
+    p = argparse.ArgumentParser(description=f"Train a network in {title}, on COCO, MPII or the built-in benchmark.")
     p.add_argument("--recipe", default="builtin_small", help="one of " + ", ".join(RECIPES))
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the recipe")
     p.add_argument("--out", type=Path, help="folder for weights, checkpoint and logs; default runs/train-RECIPE-...")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    p.add_argument("--init", type=Path, help="start from a weight file, or from a VGG-19 of torchvision or Keras")
+    p.add_argument("--init", type=Path, help="start from a weight file, a VGG-19, or published HRNet, LPN or ResNet")
     data = p.add_argument_group("data")
     add_arguments(data)
     data.add_argument("--val-annotations", type=Path, help="person_keypoints_*.json to validate on")
@@ -80,23 +80,6 @@ class Position:
             self.factor, self.worse = self.factor * recipe.schedule.gamma, 0
 
 
-@dataclass
-class _Stop:
-    """Set by SIGTERM and SIGINT: the loop ends after its step, with a checkpoint."""
-
-    signal: int = 0
-    before: dict[int, Any] = field(default_factory=dict)
-
-    def __enter__(self) -> "_Stop":
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.before[number] = signal.signal(number, lambda received, _: setattr(self, "signal", received))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-
 def train(name: str, options: argparse.Namespace) -> int:
     """Train with a framework ("torch" or "keras"); the exit code."""
     from shared import framework, recipes
@@ -111,10 +94,15 @@ def train(name: str, options: argparse.Namespace) -> int:
     source, benchmark = sources.training(options, recipe)
     framework.require(name)
     ranks = framework.module(name, "ranks").Ranks(options.device)
-    if recipe.batch % (ranks.share.size * recipe.accumulate):
+    if recipe.batch % (ranks.replicas * recipe.accumulate):
         raise UserError(
-            f"recipe: batch {recipe.batch} for {ranks.share.size} processes in {recipe.accumulate} parts; "
+            f"recipe: batch {recipe.batch} for {ranks.replicas} devices in {recipe.accumulate} parts; "
             "expected equal pieces, change it with --set batch=N"
+        )
+    if recipe.schedule.law == "plateau" and benchmark is None:
+        raise UserError(
+            "recipe: schedule.law plateau follows the loss of validations, and there is nothing to validate on; give "
+            "--val-annotations and --val-images, or another law"
         )
     training = framework.module(name, "training")
     if options.deterministic:
@@ -125,8 +113,7 @@ def train(name: str, options: argparse.Namespace) -> int:
     trainer = training.Trainer(info, arrays, recipe, ranks)
     about = _about(name, recipe, source, options.init)
     loop = _Loop(name, trainer, pipeline(source, recipe), benchmark, info, about, out, options)
-    if resumed:
-        loop.restore()
+    loop.begin(resumed)
     try:
         code = loop.run()
     except OSError as error:
@@ -181,16 +168,25 @@ class _Loop:
         self.log: Any = None
         self.recent: dict[str, list[float]] = defaultdict(list)
 
-    def restore(self) -> None:
-        """Go on from the checkpoint in the folder."""
+    def begin(self, resumed: bool) -> None:
+        """Go on from the checkpoint in the folder, and insist that all processes begin alike."""
         from shared import checkpoint
 
-        found = checkpoint.read(self.out / CHECKPOINT, self.about)
-        self.position = Position(**found.position)
-        self.trainer.set_state(found.state)
+        if resumed:
+            found = checkpoint.read(self.out / CHECKPOINT, self.about)
+            self.position = Position(**found.position)
+            self.trainer.set_state(found.state)
+        average = self.trainer.ranks.average
+        mine = checkpoint.fingerprint(self.position.step, self.trainer.arrays()) if self.share.size > 1 else 0
+        if average(float(average(mine) != mine)):
+            raise UserError(
+                f"--out {self.out}: the processes do not begin alike, this one with step {self.position.step}; "
+                "expected one folder on a disk that all of them see, and the same file in --init"
+            )
 
     def run(self) -> int:
         """Train to the last step; 0, or 128 + the number of the signal that ended it."""
+        from shared import validation
         from shared.loader import batches
 
         first = self.position.step
@@ -198,18 +194,19 @@ class _Loop:
             if self.share.rank == 0:
                 self.log = stack.enter_context(closing(self._open_log(first)))
             supply = stack.enter_context(closing(batches(self.pipeline, first, self.share, self.options.workers)))
-            stop = stack.enter_context(_Stop())
+            stopped, stop = False, stack.enter_context(Stop())
             for step in range(first, self.recipe.steps):
                 self._step(step, next(supply), first)
-                if stop.signal:
+                stopped = self.trainer.ranks.average(float(stop.signal > 0)) > 0  # of any process
+                if stopped:
                     break
             self._save()
-        if stop.signal:
+        if stopped:
             print(f"stopped at step {self.position.step}; go on with --resume", file=sys.stderr)
-            return 128 + stop.signal
+            return 128 + (stop.signal or signal.SIGTERM)
         if self.share.rank == 0:
             weights = self.out / WEIGHTS
-            print(f"{weights}; evaluate it: python eval/run.py --framework {self.name} --weights {weights}")
+            print(f"{weights}; evaluate it: {validation.command(self.name, weights, self.info.spec, self.options)}")
         return 0
 
     def _open_log(self, first: int) -> Any:
@@ -222,31 +219,47 @@ class _Loop:
             raise UserError(f"{self.out}: {error.strerror}; expected a folder that can be written") from None
 
     def _step(self, step: int, batch: Any, first: int) -> None:
+        from shared import trainlog
+
         rate = learning_rate(self.recipe, step) * self.position.factor
         losses = self.trainer.step(batch, rate, ema_decay(self.recipe, step))
         if not np.isfinite(list(losses.values())).all():
-            raise self._broken(step, batch, losses)
+            raise trainlog.broken(self.out, step, self.share.rank, batch, losses)
         self.position.step = done = step + 1
+        try:
+            self._after(done, batch, losses, rate, (done - first) * self.recipe.batch)
+        except Diverged:
+            raise
+        except UserError:
+            self._save()  # what was learnt is not lost with a picture that cannot be read
+            raise
+        if done % self.options.save_every == 0:
+            self._save()
+
+    def _after(self, done: int, batch: Any, losses: Mapping[str, float], rate: float, images: int) -> None:
+        """What a step is followed by; `images` is how many this run has seen."""
         self._count(done, batch)
         for name, value in losses.items():
             self.recent[name].append(value)
         last = done == self.recipe.steps
         if self.log and (done % self.options.log_every == 0 or last):
             means = {name: float(np.mean(values)) for name, values in self.recent.items()}
-            self.log.step(done, means, rate, (done - first) * self.recipe.batch)
+            self.log.step(done, means, rate, images)
             self.recent.clear()
         if done % self.recipe.validate == 0 or last:
             self._validate()
-        if done % self.options.save_every == 0:
-            self._save()
 
     def _count(self, done: int, batch: Any) -> None:
         """Skipped samples are told, and too many of them stop the training."""
+        from shared import trainlog
+
         self.position.skipped += len(batch.skipped)
-        if self.log and batch.skipped:
+        if batch.skipped and self.log:
             self.log.skipped(done, batch.skipped)
+        elif batch.skipped:
+            trainlog.skipped(self.out, self.share.rank, done, batch.skipped)
         seen = done * self.recipe.batch // self.share.size
-        if self.position.skipped > max(10, _SKIPPED_MOST * seen):
+        if batch.skipped and self.position.skipped > max(10, _SKIPPED_MOST * seen):
             raise UserError(
                 f"{self.position.skipped} of {seen} samples could not be read, the last: {batch.skipped[-1]}; "
                 "expected at most 1 %; look at the folder of the images"
@@ -257,12 +270,11 @@ class _Loop:
 
         arrays = self.trainer.arrays()
         if self.benchmark is not None:
-            numbers = {"loss": validation.loss(self.trainer.losses, self.benchmark.source, self.recipe)}
+            numbers = {"loss": validation.loss(self.trainer, self.benchmark.source, self.recipe)}
             self.position.validated(numbers["loss"], self.recipe)
             if self.log and self.benchmark.dataset is not None:
                 found = self.benchmark
-                values = (arrays, self.info, found.dataset, found.read, self.recipe.decoder)
-                numbers |= validation.precision(self.name, *values)
+                numbers |= validation.precision(self.name, arrays, self.info, found.dataset, found.read)
             if self.log:
                 self.log.validation(self.position.step, numbers)
         if self.share.rank == 0:
@@ -278,14 +290,3 @@ class _Loop:
         if self.share.rank == 0:
             found = checkpoint.Checkpoint(self.about, vars(self.position), state)
             checkpoint.write(self.out / CHECKPOINT, found)
-
-    def _broken(self, step: int, batch: Any, losses: Mapping[str, float]) -> UserError:
-        """The error for a loss that is not a number, with the batch that caused it on the disk."""
-        path = self.out / f"nan_batch_{step}_{self.share.rank}.npz"
-        arrays = {name: getattr(batch, name) for name in ("images", "heat", "paf", "mask")}
-        np.savez(path, names=np.array(batch.names), **arrays)
-        wrong = [name for name, value in losses.items() if not np.isfinite(value)]
-        return UserError(
-            f"step {step}: the loss of {wrong[0]} is {losses[wrong[0]]}; expected a finite one; its batch is {path}, "
-            f"the checkpoint is of an earlier step; look at the batch, or start again with a lower schedule.base"
-        )

@@ -4,10 +4,13 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from shared.errors import UserError
 from shared.weights import replacing
 
 _RECENT = 5  # entries over which images/s are measured
@@ -88,6 +91,26 @@ class Log:
             if entry.get("step", 0) <= step:
                 found.append(entry)
         return found
+
+
+def skipped(out: Path, rank: int, step: int, reasons: Sequence[str]) -> None:
+    """The same as `Log.skipped`, of a process that has no log: in `skipped_RANK.jsonl`."""
+    with (out / f"skipped_{rank}.jsonl").open("a", encoding="utf-8") as file:
+        for reason in reasons:
+            file.write(json.dumps({"step": step, "skipped": reason}) + "\n")
+            print(f"skipped: {reason}", file=sys.stderr, flush=True)
+
+
+def broken(out: Path, step: int, rank: int, batch: Any, losses: Mapping[str, float]) -> UserError:
+    """The error for a loss that is not a number, with the batch that caused it on the disk."""
+    path = out / f"nan_batch_{step}_{rank}.npz"
+    arrays = {name: getattr(batch, name) for name in ("images", "heat", "paf", "mask")}
+    np.savez(path, names=np.array(batch.names), **arrays)
+    wrong = [name for name, value in losses.items() if not np.isfinite(value)]
+    return UserError(
+        f"step {step}: the loss of {wrong[0]} is {losses[wrong[0]]}; expected a finite one; its batch is {path}, "
+        f"the checkpoint is of an earlier step; look at the batch, or start again with a lower schedule.base"
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -129,12 +129,16 @@ class _First:
 
 
 def _benchmark(source: Source, n: int) -> Benchmark:
-    """The first `n` samples for the loss, and the first `n` images that have people for COCO's AP."""
+    """The first `n` samples for the loss, and the first `n` images that have people for COCO's AP.
+
+    All are read now: what is missing or broken is a `UserError` before the first step, not after some thousands.
+    """
+    first = _First(source, n)
+    for number in range(len(first)):
+        _ = first[number].image
     if not isinstance(source, Folder) or source.index.layout is not COCO:
-        return Benchmark(_First(source, n))
+        return Benchmark(first)
     loaded = coco.load(source.index.path)
     ids = set(source.image_ids().tolist())
     chosen = tuple(r for r in loaded.images if r.id in ids)[:n]
-    return Benchmark(
-        _First(source, n), Dataset(chosen, loaded.raw, loaded.people), lambda record: source.read(record.file_name)
-    )
+    return Benchmark(first, Dataset(chosen, loaded.raw, loaded.people), lambda record: source.read(record.file_name))

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pytorch_impl.models
 from converters import check, cli, sources, to_caffe
 from shared import weights
 from shared.arch import catalogue
 from shared.errors import WeightError
+from shared.initial import initial
+from shared.recipes import recipe
 from shared.weights import ModelInfo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +58,18 @@ def test_caffe_to_torch_writes_the_weights_and_a_report(caffe, capsys):
     printed = capsys.readouterr().out
     assert "coco18, 2 stages, width 0.015625; 72 arrays" in printed
     assert weights.sha256(out) in printed
+
+
+def test_screen_and_report_count_what_is_learnt_and_no_statistics_of_norms(tmp_path, capsys):
+    info, arrays = initial(recipe("hrnet_builtin", ["width=0.125", "size=64,64"]))
+    weights.write(tmp_path / "w.safetensors", arrays, info)
+
+    assert _convert(tmp_path / "w.safetensors", tmp_path / "w.pth") == 0
+
+    learnt = sum(parameter.numel() for parameter in pytorch_impl.models.build(info.spec).parameters())
+    assert learnt < sum(array.size for array in arrays.values())
+    assert json.loads((tmp_path / "w.pth.report.json").read_text())["parameters"] == learnt
+    assert f"{len(arrays)} arrays, {learnt:,} parameters\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["w.weights.h5", "w.pth", "w.pt", "w.safetensors", "w.caffemodel", "w.prototxt"])

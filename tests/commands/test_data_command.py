@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from shared import pckh
 from shared.data.__main__ import main
 from shared.data.index import Index
 from shared.data.masks import MASK, masks
 from tests.unit.data.annotated import crowd, person, written
+from tests.unit.test_pckh import matlab, same, truth
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--set", "augment.crop=64")
@@ -100,8 +102,8 @@ def test_the_built_in_samples_are_shown_where_no_data_are_named(tmp_path, capsys
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "the following arguments are required: {show,masks,pack,check}; see --help"),
-        (("shwo",), "argument {show,masks,pack,check}: invalid choice: 'shwo' (choose from"),
+        ((), "the following arguments are required: {show,masks,pack,check,truth}; see --help"),
+        (("shwo",), "argument {show,masks,pack,check,truth}: invalid choice: 'shwo' (choose from"),
         (("show",), "the following arguments are required: --out; see --help"),
         (("show", "--out", "x.png", "--index", "one"), "argument --index: invalid int value: 'one'; see --help"),
         (("show", "--out", "x.png", "--indx", "1"), "unrecognized arguments: --indx 1; see --help"),
@@ -135,6 +137,7 @@ def test_the_built_in_samples_are_shown_where_no_data_are_named(tmp_path, capsys
         (("pack", "--annotations", "/no.json", "--images", "/no", "--out", "/tmp/no.h5"), "/no.json: "),
         (("check",), "the following arguments are required: file; see --help"),
         (("check", "/nowhere.h5"), "/nowhere.h5: no such file; expected a packed data set"),
+        (("truth", "/no.mat", "--out", "/tmp/x.json"), "/no.mat: No such file or directory; expected MPII's gt_valid"),
     ],
 )
 def test_bad_arguments_are_one_line(arguments, message, capsys):
@@ -254,3 +257,24 @@ def test_a_damaged_packed_file_is_found(tmp_path, coco, capsys):
     assert refused(capsys, "check", out).startswith(f"{out}: ")
     out.write_text(json.dumps({}))
     assert refused(capsys, "check", out).startswith(f"{out}: ")
+
+
+def test_mpiis_truth_becomes_json_of_the_same_numbers(tmp_path, capsys):
+    given, out = matlab(tmp_path / "gt_valid.mat"), tmp_path / "annot" / "gt_valid.json"
+
+    assert run("truth", given, "--out", out) == 0
+
+    found = pckh.read(out)
+    same(found, truth())
+    assert found.sha256 == pckh.read(given).sha256
+    assert capsys.readouterr().out == f"{out}: 3 people, sha256 of the numbers {found.sha256[:12]}\n"
+
+
+def test_a_truth_is_not_written_over_itself_or_a_folder(tmp_path, capsys):
+    given = matlab(tmp_path / "gt_valid.mat")
+    before = given.read_bytes()
+
+    assert "is the truth that is read; choose another name" in refused(capsys, "truth", given, "--out", given)
+    assert "expected a file that can be written" in refused(capsys, "truth", given, "--out", tmp_path)
+    assert given.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [given]

@@ -49,6 +49,12 @@ WRONG = {
     "words": ("--boxes", "a,b,c,d", "expected X,Y,W,H"),
     "no width": ("--boxes", "10,20,0,5", "sides above 0"),
     "infinite": ("--boxes", "10,20,inf,5", "sides above 0"),
+    "huge": (
+        "--boxes",
+        "0,0,1e30,1e30",
+        "--boxes 0,0,1e30,1e30: expected X,Y,W,H of a box with sides above 0, all within",
+    ),
+    "far": ("--boxes", "0,0,5,5;-1e12,0,2e12,10", "all within 100,000 px"),
     "outside": ("--boxes", "9000,20,10,10", "in a picture of "),
     "of scenes": ("--height", "184", "--fit and --height: are for networks that find people"),
     "a decoder of scenes": ("--decoder", "reference", "--decoder reference: unknown"),

@@ -122,6 +122,14 @@ def test_people_below_the_least_score_are_not_drawn(run, scenes, options, ids):
         assert {path.name.split("_")[1] for path in found.values()} == {"0"}
 
 
+@pytest.mark.parametrize(("score", "ids"), [(0.19, set()), (0.2, {1, 3})])
+def test_keypoints_below_the_published_score_are_not_drawn_in_the_published_styles(run, scenes, score, ids):
+    faint = {i: [k * (1, 1, score) for k in several] for i, several in annotated(scenes).items()}
+    predict(run, faint)
+
+    assert set(pictures(run, *scenes[1], "--style", "chunhua")) == ids
+
+
 def test_people_far_from_every_annotated_one_have_no_picture_in_the_published_styles(run, scenes):
     far = np.column_stack([np.linspace(5000, 5010, 17), np.linspace(5000, 5010, 17), np.ones(17)])
     predict(run, {1: [far], 3: annotated(scenes)[3]})

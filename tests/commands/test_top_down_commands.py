@@ -7,9 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
+from eval import cli
 from eval.runner import PART
 from shared import pckh, weights
+from shared.codec.keypoints import KEYPOINTS
 from shared.initial import initial
+from shared.oks import SUPPRESSIONS
 from shared.pckh import NAMES, Truth
 from shared.recipes import HRNET_BUILTIN
 from shared.scenes import dataset
@@ -102,10 +105,10 @@ def test_both_frameworks_predict_the_same_under_the_same_protocol(run, person):
 
 def test_options_change_the_protocol_and_the_predictions(run, person, detections):
     plain, found = run("plain", "--weights", person, *GT, "--limit", 2)
+    assert "details" not in plain
     seen = {plain["protocol_sha256"]: found}
     for name, options in {
-        "dark": (*GT, "--decoder", "dark"),
-        "udp": (*GT, "--decoder", "udp"),
+        "argmax": (*GT, "--decoder", "argmax"),
         "flip": (*GT, "--flip"),
         "shift": (*GT, "--flip", "--no-shift"),
         "size": (*GT, "--size", "96x64"),
@@ -114,7 +117,7 @@ def test_options_change_the_protocol_and_the_predictions(run, person, detections
         metrics, predictions = run(name, "--weights", person, "--limit", 2, *options)
         assert predictions not in seen.values(), name
         seen[metrics["protocol_sha256"]] = predictions
-    assert len(seen) == 7
+    assert len(seen) == 6
     metrics, predictions = run("soft", "--weights", person, "--limit", 2, *GT, "--nms", "none")
     assert metrics["protocol_sha256"] not in seen
     assert len(predictions) >= len(found)
@@ -186,6 +189,8 @@ def test_mpii_runs_to_its_numbers_and_a_report(run, tmp_path, person16, mpii):
     assert f"<h1>Mean {metrics['numbers']['Mean']:.3f}</h1>" in page
     assert "src='data:image/jpeg;base64,/9j/" in page
     assert "Joints farther off than half a head" in page
+    assert metrics["details"]["Mean"]["@0.50"] == metrics["numbers"]["Mean"]
+    assert f"<td>left_wrist</td><td>{metrics['details']['left_wrist']['@0.50']:.3f}</td>" in page
     part, _ = run("part", "--weights", person16, *mpii, "--flip", "--limit", 2)
     assert (part["images"], part["detections"]) == (2, 3)
 
@@ -203,11 +208,19 @@ BAD = {
     "size of no cells": ((*GT, "--size", "100x100"), "--size 100x100: expected height x width of a crop, multiples"),
     "size as one number": ((*GT, "--size", "128"), "--size 128: expected HEIGHTxWIDTH in pixels"),
     "size of a poster": ((*GT, "--size", "64x32000"), "multiples of 32 up to 2048"),
-    "nms": ((*GT, "--nms", "x"), "--nms x: unknown; choose one of hard, soft, none"),
+    "nms": ((*GT, "--nms", "x"), "--nms x: unknown; choose one of hard, soft, soft-written, none"),
     "threshold of annotations": ((*GT, "--box-threshold", "0.5"), "--box-threshold: is for a detector's boxes"),
     "stages": ((*GT, "--stages", "2"), "--stages 2: pose_hrnet_w18_v1 has 1 here"),
     "truth": ((*GT, "--truth", "gt_valid.mat"), "--truth: is for --data mpii"),
 }
+
+
+def test_the_help_names_every_decoder_and_suppression(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "10000")  # a name is not divided
+
+    words = set(cli.parser().format_help().replace(",", " ").replace(";", " ").split())
+
+    assert {*KEYPOINTS, *SUPPRESSIONS} <= words
 
 
 @pytest.mark.parametrize("fault", BAD)

@@ -1,12 +1,9 @@
 """The training commands: killed and resumed, alone and in several processes, and what they say to bad input."""
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,40 +11,29 @@ import pytest
 from safetensors.numpy import load_file
 
 from shared.weights import read
+from tests.commands.trainings import (
+    COMMANDS,
+    ROOT,
+    both,
+    command,
+    environment,
+    finished,
+    in_two_processes,
+    killed,
+    losses,
+    options,
+    run,
+    until,
+)  # fmt: skip
 
-ROOT = Path(__file__).parents[2]
 TINY = [
-    "recipe=zc", "width=0.0625", "stages=2", "init=he", "samples=image", "masks=paper", "neck=paper", "batch=4",
-    "steps=6", "augment=modern", "augment.crop=64", "optimizer.groups=modern", "schedule.base=1e-5",
+    "width=0.0625", "stages=2", "init=he", "samples=image", "masks=paper", "neck=paper", "batch=4", "steps=6",
+    "augment=modern", "augment.crop=64", "optimizer.groups=modern", "schedule.base=1e-5",
 ]  # fmt: skip
-COMMANDS = {"torch": "pytorch_impl/train.py", "keras": "keras_impl/train.py"}
-both = pytest.mark.parametrize("name", COMMANDS)
 
 
 def arguments(name: str, out: Path, *more: str, **changes: object) -> list[str]:
-    recipe, *values = [value.removeprefix("recipe=") for value in TINY]
-    settings = [*values, *(f"{key.replace('__', '.')}={value}" for key, value in changes.items())]
-    sets = [part for value in settings for part in ("--set", value)]
-    common = ["--recipe", recipe, *sets, "--validate-on", "0", "--log-every", "1", "--out", str(out)]
-    return [sys.executable, COMMANDS[name], *common, *more]
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", **more}
-
-
-def run(command: list[str], **more: str) -> subprocess.CompletedProcess:
-    return subprocess.run(command, cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=600)
-
-
-def finished(command: list[str], **more: str) -> None:
-    done = run(command, **more)
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
-def losses(out: Path) -> list[float]:
-    entries = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()[1:]]
-    return [entry["loss"] for entry in entries if "loss" in entry]
+    return command(name, *options("zc", TINY, out, *more, **changes))
 
 
 def largest_difference(a: Path, b: Path) -> float:
@@ -68,36 +54,30 @@ def whole(request, tmp_path_factory) -> tuple[str, Path]:
 @pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_weights_bit_for_bit(whole, tmp_path):
     name, out = whole
-    killed = tmp_path / "killed"
-    command = arguments(name, killed, "--save-every", "2")
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    until(lambda: (killed / "checkpoint.safetensors").exists() or process.poll() is not None)
-    time.sleep(0.02 * np.random.default_rng().integers(10))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    stopped = tmp_path / "killed"
+    started = arguments(name, stopped, "--save-every", "2")
+    killed(started, stopped)
 
-    finished([*command, "--resume"])
+    finished([*started, "--resume"])
 
     for file in ("weights.safetensors", "checkpoint.safetensors"):
-        assert (killed / file).read_bytes() == (out / file).read_bytes()
-    assert losses(killed) == losses(out)
+        assert (stopped / file).read_bytes() == (out / file).read_bytes()
+    assert losses(stopped) == losses(out)
 
 
 @pytest.mark.slow
 def test_a_stopped_training_leaves_a_checkpoint_of_its_last_step(whole, tmp_path):
     name, out = whole
     stopped = tmp_path / "stopped"
-    command = arguments(name, stopped)
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    started = arguments(name, stopped)
+    process = subprocess.Popen(started, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     until(lambda: (stopped / "log.jsonl").exists() and len((stopped / "log.jsonl").read_text().splitlines()) > 2)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate()
 
     assert process.returncode in (128 + signal.SIGTERM, 0), said[-2000:]
     assert (stopped / "checkpoint.safetensors").exists()
-    finished([*command, "--resume"])
+    finished([*started, "--resume"])
     assert (stopped / "weights.safetensors").read_bytes() == (out / "weights.safetensors").read_bytes()
 
 
@@ -186,44 +166,3 @@ def test_processes_and_threads_make_the_same_batches(whole, tmp_path):
     finished(arguments(name, tmp_path / "workers", "--workers", "2"))
 
     assert (tmp_path / "workers/weights.safetensors").read_bytes() == (out / "weights.safetensors").read_bytes()
-
-
-def in_two_processes(name: str, command: list[str]) -> None:
-    if name == "torch":
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        finished([*launcher, *command[1:]])
-        return
-    addresses = [f"localhost:{port}" for port in free_ports(2)]
-    processes = []
-    for index in (0, 1):
-        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        processes.append(
-            subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=environment(TF_CONFIG=json.dumps(config)),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    for process in processes:
-        _, said = process.communicate(timeout=600)
-        assert process.returncode == 0, said[-2000:]
-
-
-def free_ports(n: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(n)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def until(condition, seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)

@@ -215,3 +215,16 @@ def test_what_is_equal_in_json_is_the_same_training(tmp_path):
     path = written(tmp_path / "checkpoint.safetensors")
 
     assert checkpoint.read(path, {**ABOUT, "recipe": json.loads(json.dumps(to_dict(ZC)))}).position == POSITION
+
+
+@pytest.mark.parametrize("name", ["weights/conv.weight", "optimizer/step"])
+def test_a_single_other_bit_is_seen(tmp_path, name):
+    path = written(tmp_path / "c.safetensors")
+    whole = path.read_bytes()
+    check_whole(path)
+    array = np.asarray(STATE[name], order="C").tobytes()
+    assert whole.count(array) == 1
+    place = whole.index(array)
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+
+    assert refused(path).startswith("damaged, its arrays are not those that were written")

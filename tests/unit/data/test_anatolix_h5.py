@@ -1,86 +1,29 @@
 """anatolix's HDF5, with JPEG files or with arrays: what a sample becomes, and what is refused."""
 
-import json
 import pickle
-from functools import cache
 from itertools import count
 
-import cv2
-import h5py
 import numpy as np
 import pytest
 
 from shared.data.anatolix_h5 import AnatolixH5
 from shared.errors import UserError
-from shared.scenes import generator
-
-SCENES = (2, 6, 12)  # with one, two and five people
-TEXT = h5py.string_dtype()
+from tests.unit.data.anatolix import KINDS, encoded, generate, mask_of, meta_of, stored_image, write
+from tests.unit.data.kevinlin import SCENES, people_of
 
 
-@cache
-def generate(index):
-    return generator.generate("train", index)
-
-
-@cache
-def people_of(index):
-    return sorted((a for a in generate(index).annotations if a["num_keypoints"]), key=lambda a: -a["bbox"][3])
-
-
-def mask_of(index):
-    mask = np.full(generate(index).image.shape[:2], 255, np.uint8)
-    mask[10:30, 40:90] = 0
-    return mask
-
-
-def meta_of(index):
-    people = people_of(index)
-    return {
-        "image": f"{index:012d}",
-        "joints": [
-            [[x, y, {2: 1, 1: 0, 0: 2}[v]] for x, y, v in np.reshape(p["keypoints"], (17, 3)).tolist()] for p in people
-        ],
-        "objpos": [[x + w / 2, y + h / 2] for x, y, w, h in (p["bbox"] for p in people)],
-        "scale_provided": [p["bbox"][3] / 368 for p in people],
-    }
-
-
-def encoded(suffix, array):
-    return np.frombuffer(cv2.imencode(suffix, array)[1].tobytes(), np.uint8)
-
-
-def stored_image(index, kind):
-    """RGB, as JPEG leaves it if it is stored so."""
-    image = generate(index).image
-    return cv2.imdecode(encoded(".jpg", image[..., ::-1]), cv2.IMREAD_COLOR)[..., ::-1] if kind == "files" else image
-
-
-@pytest.fixture(params=["files", "arrays"])
+@pytest.fixture(params=KINDS)
 def written(tmp_path, request):
     """A function that writes the scenes in either variant, changes the open file as it is told, and gives its path."""
     numbers = count()
 
-    def write(change=lambda file: None, metas=None):
+    def into_a_folder(*change, metas=None):
         path = tmp_path / str(next(numbers)) / "coco_train_dataset.h5"
         path.parent.mkdir()
-        with h5py.File(path, "w") as file:
-            for number, meta in enumerate(map(meta_of, SCENES) if metas is None else metas):
-                text = meta if isinstance(meta, str) else json.dumps(meta)
-                data = file.require_group("dataset").create_dataset(f"{number:07d}", data=text, dtype=TEXT)
-                data.attrs["meta"] = json.dumps({"numOtherPeople": 0, "img_path": "x.jpg"})
-            for scene in SCENES:
-                bgr, mask, key = generate(scene).image[..., ::-1], mask_of(scene), f"{scene:012d}"
-                if request.param == "files":
-                    file.require_group("images")[key] = encoded(".jpg", bgr)
-                    file.require_group("masks")[key] = encoded(".png", mask)
-                else:
-                    file.require_group("images")[key] = np.dstack([bgr, mask])
-            change(file)
-        return path
+        return write(path, request.param, *change, metas=metas)
 
-    write.kind = request.param
-    return write
+    into_a_folder.kind = request.param
+    return into_a_folder
 
 
 def refused(path, match, index=0):
