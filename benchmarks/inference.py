@@ -17,6 +17,7 @@ from benchmarks.harness import Report
 from eval import data
 from eval.data import Data
 from shared import coco_ap, framework, initial
+from shared.arch import catalogue
 from shared.errors import UserError
 from shared.inference import BottomUp
 from shared.net import PLAIN, Net, Preset
@@ -85,7 +86,7 @@ def report(options: argparse.Namespace) -> Report:
     """
     with tempfile.TemporaryDirectory() as folder:
         weights = _full(Path(folder)) if options.full else options.weights
-        arrays, info = read(weights)
+        _, info = read(weights)
         chosen = variants(info.spec.stages, options.threads)
         files = _converted(weights, Path(folder))
         nets = {variant: _load(variant, weights, files) for variant in chosen}
@@ -101,7 +102,7 @@ def report(options: argparse.Namespace) -> Report:
         rows.append({**variant.row(info.spec.stages), "AP": ap, "ms per image": median, "least": least})
     best = min(r["ms per image"] for r in rows if (r["precision"], r["stages"]) == ("float32", info.spec.stages))
     rows = [{**row, "of the best float32": row["ms per image"] / best} for row in rows]
-    parameters = sum(array.size for array in arrays.values())
+    parameters = catalogue.n_parameters(info.spec)
     ap = f"AP of {weights.name} on {len(pictures)} drawn scenes (decoder {options.decoder})"
     of = (
         f"{info.spec.name}, {info.spec.stages} stages, {parameters:,} parameters; images of {HEIGHT}x{HEIGHT} px; "

@@ -193,7 +193,10 @@ def _keras(path: Path, model: str | None) -> tuple[Arrays, ModelInfo]:
 
 
 def _torch(path: Path, model: str | None) -> tuple[Arrays, ModelInfo]:
-    checkpoint = framework.module("torch", "weights").read_native(path)
+    torch: Any = framework.module("torch", "weights")
+    checkpoint, info = torch.read_native(path), torch.read_info(path)
+    if info is not None:
+        return dict(checkpoint), info
     openpose = legacy.read_torch(checkpoint, str(path))
     if openpose:
         arrays, preprocess = openpose

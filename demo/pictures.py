@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--weights", type=Path, default=SHIPPED)
     p.add_argument("--prototxt", type=Path)
     p.add_argument("--model", help="architecture, where the weights do not say it")
-    p.add_argument("--decoder", help="default fast; of networks of one person argmax")
+    p.add_argument("--decoder", help="default fast; of networks of one person what they were trained for")
     p.add_argument("--fit", help="geometry other than the decoder's own")
     p.add_argument("--height", type=int, default=_HEIGHT)
     p.add_argument(
@@ -115,7 +115,7 @@ def _crops(options: argparse.Namespace, net: Any, picture: Any) -> Seen:
             f"--fit and --height: are for networks that find people; {net.info.spec.name} sees boxes; leave them out"
         )
     boxes = np.array(_boxes(options.boxes, picture.shape[1], picture.shape[0]))
-    predictor = TopDown(net, options.decoder or "argmax", options.flip, ranking=Ranking(nms=None))
+    predictor = TopDown(net, options.decoder, options.flip, ranking=Ranking(nms=None))
     prepared = predictor.prepare(picture, Boxes(boxes, np.ones(len(boxes))))
     (heat,) = predictor.forward([prepared])
     poses = predictor.finish(prepared, heat)
@@ -126,6 +126,8 @@ def _crops(options: argparse.Namespace, net: Any, picture: Any) -> Seen:
 
 def _boxes(text: str | None, width: int, height: int) -> list[tuple[float, float, float, float]]:
     """(x, y, width, height) of each box in the text, in a picture of that size; of the whole picture without one."""
+    from shared.codec import crops
+
     if text is None:
         return [(0.0, 0.0, width, height)]
     found = []
@@ -134,9 +136,10 @@ def _boxes(text: str | None, width: int, height: int) -> list[tuple[float, float
             x, y, w, h = (float(value) for value in part.split(","))
         except ValueError:
             x = y = w = h = math.nan
-        if not (0 < w < math.inf and 0 < h < math.inf and x < width and y < height and x + w > 0 and y + h > 0):
+        if not (crops.plausible((x, y, w, h)) and x < width and y < height and x + w > 0 and y + h > 0):
             raise UserError(
-                f"--boxes {part}: expected X,Y,W,H of a box with sides above 0, in a picture of {width}x{height} px"
+                f"--boxes {part}: expected X,Y,W,H of a box with sides above 0, all within {crops.FARTHEST:,} px, in a "
+                f"picture of {width}x{height} px"
             )
         found.append((x, y, w, h))
     return found

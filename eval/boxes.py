@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from shared.coco import PERSON, ImageRecord
+from shared.codec import crops
 from shared.errors import UserError
 from shared.top_down import Boxes
 from shared.weights import sha256
@@ -70,9 +71,10 @@ def _parsed(entry: Any, where: str) -> tuple[int, int, tuple[float, ...]]:
             raise ValueError("an id that is not a whole number")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where} is not understood ({str(error)[:60]}); expected {_EXPECTED}") from None
-    if not all(map(math.isfinite, values)) or min(values[2:4]) <= 0:
+    if not (crops.plausible(values[:4]) and math.isfinite(values[4])):
         raise UserError(
-            f"{where}: bbox {entry['bbox']}, score {entry['score']}; expected finite numbers, sides above 0"
+            f"{where}: bbox {entry['bbox']}, score {entry['score']}; expected finite numbers, sides above 0, all "
+            f"within {crops.FARTHEST:,} px; take the entry out"
         )
     return image_id, category, values
 

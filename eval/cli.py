@@ -42,13 +42,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--decoder",
         help="fast (default), device (the same on a GPU), or a published one: reference, reference-hl, -tensorboy, "
-        "-openpose; for networks of one person argmax (default), softargmax, dark, udp, ...",
+        "-openpose; for networks of one person argmax, argmax-plain, softargmax (LPN's published numbers), "
+        "softargmax-mpii (the same, on MPII), dark, udp; default what the weights were trained for, else argmax",
     )
     p.add_argument("--fit", help="geometry other than the decoder's own: kl, hl, tensorboy, openpose, ...")
     p.add_argument("--boxes", help="of networks of one person: gt, or a file of COCO detections")
     p.add_argument("--box-threshold", type=float, default=0.0, help="least score of a detection (default 0)")
     p.add_argument("--size", metavar="HxW", help="of the crops of one person; default the network's own")
-    p.add_argument("--nms", default="hard", help="hard, soft or none: doubles of one person (OKS)")
+    p.add_argument("--nms", default="hard", help="hard, soft, soft-written or none: doubles of one person (OKS)")
     p.add_argument("--shift", action=argparse.BooleanOptionalAction, default=True, help="move mirrored maps a column")
     p.add_argument("--device", default="cpu", help="cpu or cuda")
     p.add_argument("--batch", type=int, metavar="N", help="images of one size at once; default 1, on a GPU 8")
@@ -217,9 +218,10 @@ def _finish(
     ids = [r.id for r in records]
     predictions = run.flat()
     before = time.perf_counter()
-    numbers = data.metric.score(predictions, ids, options.scorer)
+    numbers, details = data.metric.score(predictions, ids, options.scorer), data.metric.details(predictions, ids)
     metrics = {
         "numbers": numbers,
+        **({"details": details} if details else {}),
         "framework": options.framework,
         "runtime": identity["runtime"],
         "weights": {"file": options.weights.name, "sha256": identity["weights"]},
@@ -248,7 +250,8 @@ def versions(scorer: str = "pycocotools") -> dict[str, str]:
     import cv2
     import numpy as np
 
-    found = {"numpy": np.__version__, "opencv": cv2.__version__, scorer: version(scorer)}
+    installed = {name: version(name) for name in ("simplejpeg", scorer)}
+    found = {"numpy": np.__version__, "opencv": cv2.__version__, **installed}
     return {"python": platform.python_version(), "machine": platform.machine(), **found}
 
 

@@ -23,6 +23,9 @@ class Metric(Protocol):
 
     def score(self, predictions: Predictions, image_ids: Sequence[int], scorer: str) -> dict[str, float]: ...
 
+    def details(self, predictions: Predictions, image_ids: Sequence[int]) -> Mapping[str, Mapping[str, float]]:
+        """More numbers, as the rows of a table; empty where `score` gives all."""
+
     def losses(self, predictions: Predictions, image_ids: Sequence[int]) -> dict[int, float]:
         """How bad each image is, to show the worst."""
 
@@ -40,6 +43,10 @@ class CocoAp:
 
     def score(self, predictions: Predictions, image_ids: Sequence[int], scorer: str) -> dict[str, float]:
         return coco_ap.score(predictions, self.annotations, image_ids, scorer)
+
+    def details(self, predictions: Predictions, image_ids: Sequence[int]) -> dict[str, dict[str, float]]:
+        del predictions, image_ids
+        return {}
 
     def losses(self, predictions: Predictions, image_ids: Sequence[int]) -> dict[int, float]:
         return coco_ap.image_losses(predictions, self.annotations, image_ids)

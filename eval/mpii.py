@@ -1,6 +1,5 @@
 """MPII's people as an evaluation: boxes and joints of valid.json, and PCKh against the truth of gt_valid.mat."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from shared.person import Person
 from shared.skeleton import MPII16
 from shared.top_down import Boxes
 
-TRUTHS = ("gt_valid.mat", "gt_valid.json")
+TRUTHS = ("gt_valid.json", "gt_valid.mat")  # JSON needs no SciPy
 
 
 class Pckh:
@@ -29,23 +28,28 @@ class Pckh:
     skeleton = MPII16
     loss = "Joints farther off than half a head"
 
-    def __init__(self, truth: Truth, digest: str, rows: Mapping[int, np.ndarray]) -> None:
+    def __init__(self, truth: Truth, rows: Mapping[int, np.ndarray]) -> None:
         self.truth, self.rows = truth, rows
-        self.about: Mapping[str, Any] = {"name": "MPII PCKh", "keypoints": "mpii16", "truth_sha256": digest}
+        self.about: Mapping[str, Any] = {"name": "MPII PCKh", "keypoints": "mpii16", "truth_sha256": truth.sha256}
 
     def score(self, predictions: Predictions, image_ids: Sequence[int], scorer: str) -> dict[str, float]:
         """The published columns in percent; NaN, which JSON has not, is -1."""
         del scorer
-        rows = self._people(image_ids)
-        numbers = pckh.score(self._ordered(predictions)[rows], self.truth.part(rows))
-        return {name: -1.0 if np.isnan(value) else value for name, value in numbers.items()}
+        return _without_nan(pckh.score(*self._both(predictions, image_ids)))
+
+    def details(self, predictions: Predictions, image_ids: Sequence[int]) -> dict[str, dict[str, float]]:
+        """Columns and single joints at all thresholds, with the same -1."""
+        rows = pckh.table(*self._both(predictions, image_ids))
+        return {name: _without_nan(row) for name, row in rows.items()}
 
     def losses(self, predictions: Predictions, image_ids: Sequence[int]) -> dict[int, float]:
         wrong = ~pckh.right(self._ordered(predictions), self.truth) & ~self.truth.missing
         return {image_id: float(wrong[self.rows[image_id]].sum()) for image_id in image_ids}
 
-    def _people(self, image_ids: Sequence[int]) -> np.ndarray:
-        return np.array([row for image_id in image_ids for row in self.rows[image_id]], np.intp)
+    def _both(self, predictions: Predictions, image_ids: Sequence[int]) -> tuple[np.ndarray, Truth]:
+        """What was found of the people of these images, and the truth of them."""
+        rows = np.array([row for image_id in image_ids for row in self.rows[image_id]], np.intp)
+        return self._ordered(predictions)[rows], self.truth.part(rows)
 
     def _ordered(self, predictions: Predictions) -> np.ndarray:
         """(N, 16, 2) in the order of the truth, NaN where nothing was predicted."""
@@ -75,9 +79,12 @@ def from_files(annotations: Path | None, images: Path | None, truth: Path | None
     records = tuple(ImageRecord(int(i), names[row], 0, 0, images / names[row]) for row, i in enumerate(index.image_ids))
     boxes = {i: Boxes(index.boxes[people], np.ones(len(people))) for i, people in rows.items()}
     identity = {"name": "mpii", "annotations": annotations.name, "annotations_sha256": index.sha256}
-    metric = Pckh(found, hashlib.sha256(truth_file.read_bytes()).hexdigest(), rows)
     people = {i: [_person(index, row) for row in numbers] for i, numbers in rows.items()}
-    return Data(Dataset(records, {}, people), read_file, identity, metric, boxes)
+    return Data(Dataset(records, {}, people), read_file, identity, Pckh(found, rows), boxes)
+
+
+def _without_nan(numbers: Mapping[str, float]) -> dict[str, float]:
+    return {name: -1.0 if np.isnan(value) else value for name, value in numbers.items()}
 
 
 def _person(index: Index, row: int) -> Person:

@@ -24,9 +24,9 @@ Pictures are called score_N_id_ID_NAME.png, as those of HRNet's visualization/pl
 score of the people drawn, ID and NAME are the image's.
 
 chunhua and xiaochu are that script's colours, lines and rules: of an image's 20 best people those with a score of 0.3
-or more that are near an annotated one, and of their keypoints those that this one has annotated; an image without
-anyone to draw has no picture.  The script also asks for a score of 0.2 of each keypoint.  Here every one that was found
-passes: predictions.json has v 1 for it and no score, and a network of one person finds all keypoints of everybody.
+or more that are near an annotated one, and of their keypoints those with a score of 0.2 or more that this one has
+annotated; an image without anyone to draw has no picture.  The default style draws keypoints with a score above 0.05.
+A run from before predictions.json had the scores of keypoints has 1 for each.
 """
 
 

@@ -74,9 +74,7 @@ def _top_down(net: Net, options: argparse.Namespace, data: Data, records: Sequen
             f"{options.weights}: {spec.name} has the keypoints {spec.skeleton}, --data {options.data} those of "
             f"{data.metric.skeleton.name}; give other weights or other data"
         )
-    predictor = TopDown(
-        net, options.decoder or "argmax", options.flip, options.shift, _size(options.size), _ranking(options, data)
-    )
+    predictor = TopDown(net, options.decoder, options.flip, options.shift, _size(options.size), _ranking(options, data))
     boxes, identity = _boxes(options, data, records, spec.name)
     return Chosen(
         _Boxed(predictor), lambda record: (data.read(record), boxes[record.id]), predictor.describe(), identity

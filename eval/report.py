@@ -39,6 +39,7 @@ def write(
         f"<h1>{title}</h1>",
         f"<p class=note>{note}</p>" if builtin else "",
         f"<table class=numbers><tr>{head}</tr><tr>{row}</tr></table>",
+        _details(metrics.get("details", {})),
         f"<p>{metrics['images']} images, {metrics['detections']} people found, by {html.escape(metrics['runtime'])}"
         f" with {html.escape(metrics['weights']['file'])}.</p>",
         f"<h2>Protocol <small><code>{metrics['protocol_sha256'][:12]}</code></small></h2>",
@@ -67,6 +68,18 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _table(values: Mapping[str, Any]) -> str:
     rows = (f"<tr><td>{html.escape(k)}</td><td><code>{html.escape(str(v))}</code></td></tr>" for k, v in values.items())
     return f"<table>{''.join(rows)}</table>"
+
+
+def _details(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """A table folded up, one row for each name; nothing for no rows."""
+    if not rows:
+        return ""
+    titles = "".join(f"<th>{title}</th>" for title in next(iter(rows.values())))
+    lines = (
+        f"<tr><td>{name}</td>{''.join(f'<td>{value:.3f}</td>' for value in row.values())}</tr>"
+        for name, row in rows.items()
+    )
+    return f"<details><summary>In detail</summary><table><tr><th></th>{titles}</tr>{''.join(lines)}</table></details>"
 
 
 def _worst(predictions: Sequence[Mapping[str, Any]], data: Data, records: Sequence[ImageRecord]) -> list[str]:

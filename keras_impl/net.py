@@ -83,16 +83,14 @@ def load(
 
 
 def _read_h5(path: Path, model: str | None) -> tuple[Arrays, ModelInfo]:
-    native = weights.read_native(path)
-    if native["info"] is not None:
-        info = ModelInfo.from_dict(native["info"])
-    elif model is not None:
+    layers, info = weights.read_native(path), weights.read_info(path)
+    if info is None:
+        if model is None:
+            raise WeightError(f"{path}: does not say which network it holds; name it with --model")
         spec = catalogue.spec(model)
         info = ModelInfo(spec, published(spec))
-    else:
-        raise WeightError(f"{path}: does not say which network it holds; name it with --model")
     network = models.build(info.spec)
-    weights.set_native(network, native["layers"], str(path))
+    weights.set_native(network, layers, str(path))
     arrays = weights.get_arrays(network)
     check(arrays, info.spec, str(path))
     return arrays, info

@@ -133,7 +133,7 @@ class _GroupedTranspose(layers.Layer):
     def call(self, x: Any) -> Any:
         height, width = ops.shape(x)[1], ops.shape(x)[2]
         cin = self.kernel.shape[-1]
-        taps = ops.reshape(self.kernel[::-1, ::-1], (2, 2, 2, 2, cin))  # row / 2, row % 2, column / 2, column % 2
+        taps = ops.reshape(ops.flip(self.kernel, (0, 1)), (2, 2, 2, 2, cin))  # row / 2, row % 2, column / 2, column % 2
         taps = ops.reshape(ops.transpose(taps, (0, 2, 4, 1, 3)), (2, 2, cin, 4))
         cells = ops.depthwise_conv(ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), taps)
         cells = ops.reshape(cells, (-1, height + 1, width + 1, self.channels, cin // self.channels, 4))

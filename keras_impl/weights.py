@@ -11,10 +11,11 @@ import numpy as np
 
 from shared import hdf5
 from shared.errors import WeightError
-from shared.weights import Arrays, ModelInfo, replacing
+from shared.weights import Arrays, ModelInfo, parsed, replacing
 
 OIHW_TO_HWIO = (2, 3, 1, 0)  # and, of a transposed convolution, (in, out, h, w) to (h, w, out, in)
 HWIO_TO_OIHW = (3, 2, 0, 1)
+_EXPECTED = "a Keras weight file (.weights.h5)"
 _INFO = "pose_info"  # attribute of the root group of the .weights.h5 that we write
 # Keras's name of a variable -> torch's
 _KINDS = {
@@ -77,9 +78,8 @@ def set_arrays(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_native(path: Path) -> Mapping[str, Any]:
-    """A `.weights.h5` as {"layers": {layer name: its arrays in Keras's axes}, "info": what we wrote, or None}."""
-    with hdf5.opened(path, "a Keras weight file (.weights.h5)") as file:
-        info = json.loads(file.attrs[_INFO]) if _INFO in file.attrs else None
+    """A `.weights.h5` as {layer name: its arrays in Keras's axes}."""
+    with hdf5.opened(path, _EXPECTED) as file:
         arrays = hdf5.arrays(file, path)
         layers = {}
         for group in file.get("layers", {}).values():
@@ -87,11 +87,17 @@ def read_native(path: Path) -> Mapping[str, Any]:
             inside = [arrays[f"{variables.name[1:]}/{i}"] for i in range(len(variables))]
             if inside:
                 layers[str(variables.attrs["name"])] = inside
-    return {"layers": layers, "info": info}
+    return layers
+
+
+def read_info(path: Path) -> ModelInfo | None:
+    """What `write_native` said of the network in the file; None for a file of anybody else's."""
+    with hdf5.opened(path, _EXPECTED) as file:
+        return parsed(str(file.attrs[_INFO]), path) if _INFO in file.attrs else None
 
 
 def set_native(network: keras.Model, layers: Mapping[str, list[np.ndarray]], where: str) -> None:
-    """Fill the network from `read_native(...)["layers"]`, strictly, by layer name and shape."""
+    """Fill the network from `read_native`, strictly, by layer name and shape."""
     wanted = {layer.name: layer.weights for layer in network.layers if layer.weights}
     if wanted.keys() != layers.keys():
         missing, extra = sorted(wanted.keys() - layers.keys()), sorted(layers.keys() - wanted.keys())

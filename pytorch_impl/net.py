@@ -13,11 +13,11 @@ from pytorch_impl import decode, models, weights
 from pytorch_impl.layers import PackedConv
 from shared.arch import catalogue
 from shared.arch.rows import Conv, Row
-from shared.errors import UserError
+from shared.errors import UserError, WeightError
 from shared.memory import keep_freed
 from shared.net import PLAIN, Preset
 from shared.preprocess import published
-from shared.weights import Arrays, ModelInfo, first_stages, read, sha256
+from shared.weights import Arrays, ModelInfo, check, first_stages, read, sha256
 
 torch.backends.cudnn.allow_tf32 = False  # parity is judged in float32
 torch.backends.cuda.matmul.allow_tf32 = False
@@ -76,22 +76,39 @@ def load(
     prototxt: Path | None = None,
     preset: Preset = PLAIN,
 ) -> LoadedNet:
-    """A ready network from a weight file of this project, or from a plain state dict (.pth, .pt) of ours.
+    """A ready network from a weight file of this project, or from a plain state dict (.pth, .pt) under our names.
 
     Raises `WeightError` for a file that does not hold exactly the weights of one architecture.
     """
     del prototxt  # the caffe runtime's
     path = Path(path)
     if path.suffix in (".pth", ".pt"):
-        arrays = dict(weights.read_native(path))
-        shapes = {name: tuple(np.shape(array)) for name, array in arrays.items()}
-        spec = catalogue.infer(shapes, str(path), model)
-        info = ModelInfo(spec, published(spec))
-        arrays, info = first_stages(arrays, info, preset.stages)
+        arrays, info = first_stages(*_read_state(path, model), preset.stages)
     else:
         arrays, info = read(path, preset.stages)
-        catalogue.expect(info.spec, model, str(path))
+    catalogue.expect(info.spec, model, str(path))
     return LoadedNet(arrays, info, sha256(path), device, preset)
+
+
+def _read_state(path: Path, model: str | None) -> tuple[Arrays, ModelInfo]:
+    arrays = dict(weights.read_native(path))
+    shapes = {name: tuple(np.shape(array)) for name, array in arrays.items()}
+    info = weights.read_info(path)
+    if "state_dict" in arrays or any(name.startswith("module.") for name in arrays):
+        raise WeightError(
+            f"{path}: a training's checkpoint, whose weights have other names; bring it in with "
+            f"python converters/convert.py {path} --out NAME.safetensors"
+        )
+    if info is None:
+        spec = catalogue.infer(shapes, str(path), model)
+        if catalogue.top_down(spec):
+            raise WeightError(
+                f"{path}: holds {spec.name}, and does not say the size and the colours of its input; bring it in with "
+                "python converters/convert.py, which takes them with --size and --preprocess"
+            )
+        info = ModelInfo(spec, published(spec))
+    check(arrays, info.spec, str(path))
+    return arrays, info
 
 
 def _pack(network: nn.Module, rows: Sequence[Row]) -> None:

@@ -1,6 +1,7 @@
 """Canonical weights in and out of a PyTorch network, and checkpoints read without running their code."""
 
 import argparse
+import json
 import pickle
 import struct
 from collections.abc import Mapping
@@ -12,8 +13,9 @@ import torch
 from torch import nn
 
 from shared.errors import WeightError
-from shared.weights import Arrays, ModelInfo, existing, replacing
+from shared.weights import Arrays, ModelInfo, existing, parsed, replacing
 
+_INFO = "pose_info"  # in the `_metadata` of the state dicts that we write, which PyTorch carries along and ignores
 _COUNTER = "num_batches_tracked"  # PyTorch counts batches in each batch norm; nobody else does
 _FLOATS = {"f2": "e", "f4": "f", "f8": "d"}  # NumPy's names of floats, and those of `struct`
 # What a damaged pickle makes of torch's reader, whose steps do not check what they get.
@@ -80,6 +82,17 @@ def read_native(path: Path) -> Mapping[str, Any]:
 
     Only plain data is read.  A file that would run code when unpickled is a `WeightError`.
     """
+    return _numpy(_load(path))
+
+
+def read_info(path: Path) -> ModelInfo | None:
+    """What `write_native` said of the network in the file; None for a file of anybody else's."""
+    metadata = getattr(_load(path), "_metadata", None)
+    found = metadata.get("", {}).get(_INFO) if isinstance(metadata, Mapping) else None
+    return parsed(found, path) if isinstance(found, str) else None
+
+
+def _load(path: Path) -> Mapping[str, Any]:
     existing(path, "a PyTorch checkpoint")
     try:
         with torch.serialization.safe_globals(_SAFE):
@@ -93,7 +106,7 @@ def read_native(path: Path) -> Mapping[str, Any]:
         raise WeightError(f"{path}: not a whole PyTorch checkpoint ({_reason(error)}); get the file again") from None
     if not isinstance(loaded, Mapping):
         raise WeightError(f"{path}: holds a {type(loaded).__name__}, expected a state dict")
-    return _numpy(loaded)
+    return loaded
 
 
 def _reason(error: Exception) -> str:
@@ -112,7 +125,8 @@ def _numpy(value: Any) -> Any:
 
 
 def write_native(path: Path, network: nn.Module, info: ModelInfo) -> None:
-    """Write the weights as PyTorch users expect them: a plain state dict."""
-    del info  # a state dict has no place for it
+    """Write the weights as PyTorch users expect them: a plain state dict; what they are is in its `_metadata`."""
+    state: Any = network.state_dict()
+    state._metadata[""][_INFO] = json.dumps(info.to_dict(), sort_keys=True)
     with replacing(path) as temporary:
-        torch.save(dict(network.state_dict()), temporary)
+        torch.save(state, temporary)

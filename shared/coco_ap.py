@@ -14,12 +14,14 @@ from shared.skeleton import COCO17, MPII16, Skeleton
 
 NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
 SCORERS = {"pycocotools": "pycocotools", "faster-coco-eval": "faster_coco_eval"}  # what computes them, its module
-DECIMALS = 3  # of coordinates; 0.001 px
+DECIMALS = 3  # of coordinates, 0.001 px, and of keypoints' scores
 
 
 def results(image_id: int, poses: Sequence[Pose], skeleton: Skeleton) -> list[dict[str, Any]]:
-    """Poses in COCO's results format: 17 times x, y, v with v 1 where found, 0 and (0, 0) where not.
+    """Poses in COCO's results format: 17 times x, y and the keypoint's score, three times 0 where it was not found.
 
+    COCO has a v in the score's place, which no scorer reads of predictions; HRNet's files have the score too.  One that
+    rounds to 0 is 0.001, so that who was found is known.
     A pose without any of COCO's keypoints (a head top and a chest) is none to COCO and is left out.  Poses of MPII's
     skeleton, which are judged on MPII alone, keep its 16 keypoints.
     """
@@ -29,7 +31,8 @@ def results(image_id: int, poses: Sequence[Pose], skeleton: Skeleton) -> list[di
         found = keypoints[:, 2] > 0
         if not found.any():
             continue
-        values = np.column_stack([keypoints[:, :2] * found[:, None], found]).astype(np.float64)
+        scores = np.maximum(keypoints[:, 2:], 10.0**-DECIMALS)
+        values = np.concatenate([keypoints[:, :2], scores], axis=1).astype(np.float64) * found[:, None]
         flat = [round(float(value), DECIMALS) for value in values.ravel()]
         score = round(float(pose.score), 6)
         entries.append({"image_id": image_id, "category_id": 1, "keypoints": flat, "score": score})

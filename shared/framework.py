@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shared.errors import UserError, unknown
+from shared.errors import UserError, WeightError, unknown
 from shared.net import Net
 
 _FOLDERS = {"torch": "pytorch_impl", "keras": "keras_impl"}
@@ -17,6 +17,13 @@ _RUNTIMES = {
 }
 _PACKAGES = {"torch": "torch", "keras": "keras", "onnx": "onnxruntime", "openvino": "openvino", "caffe": "cv2"}
 _OPTIONAL = ("openvino",)
+# What a file of weights ends in, beginning at the first, and who reads it.
+_ONNX = ("onnx", "openvino")
+_READERS = {
+    ".safetensors": ("torch", "keras"), ".pth": ("torch",), ".pt": ("torch",), ".weights.h5": ("keras",),
+    ".caffemodel": ("caffe",), ".caffemodel.h5": ("caffe",), ".h5": ("keras", "caffe"), ".onnx": _ONNX,
+}  # fmt: skip
+_TARGETS = {"caffe": ".caffemodel", **dict.fromkeys(_ONNX, ".onnx"), **dict.fromkeys(_FOLDERS, ".safetensors")}
 FRAMEWORKS = tuple(_PACKAGES)
 
 
@@ -41,9 +48,24 @@ def module(framework: str, name: str) -> ModuleType:
 
 
 def load(framework: str, weights: Path, **options: Any) -> Net:
-    """A ready network from a weight file.  Options: model, device, prototxt (caffe only), preset."""
+    """A ready network from a weight file.  Options: model, device, prototxt (caffe only), preset.
+
+    Raises `WeightError` for a file that by its name is another framework's.
+    """
     require(framework)
+    _expect_own(framework, weights)
     if framework in _FOLDERS:
         return module(framework, "net").load(weights, **options)
     name, function = _RUNTIMES[framework]
     return getattr(importlib.import_module(name), function)(weights, **options)
+
+
+def _expect_own(framework: str, weights: Path) -> None:
+    readers = next((readers for suffix, readers in _READERS.items() if str(weights).endswith(suffix)), (framework,))
+    if framework in readers:
+        return
+    hint = f", or convert it: python converters/convert.py {weights} --out NAME{_TARGETS[framework]}"
+    raise WeightError(
+        f"{weights}: a file for --framework {' or '.join(readers)}, and not for {framework}; choose that"
+        f"{'' if readers == _ONNX else hint}"
+    )

@@ -48,7 +48,6 @@ RULES["tensorboy"] = RULES["flat"]
 _FIRST = re.compile(r"(conv|prelu)\d_\d(_CPM(_L\d)?)?|MobilenetV2\.\w+(\.\w+)?|Openpose\.MConv_Stage1_\w+")
 _REFINEMENT = re.compile(r"M(conv|prelu)\d_stage\d+(_L\d)?(_\d)?|Openpose\.MConv_Stage\d+_\w+")
 _NORMS = ("_bn", ".BatchNorm")
-_STATISTICS = ("running_mean", "running_var")  # not trained
 
 
 def groups(spec: Any, rule: str) -> list[Group]:
@@ -56,10 +55,8 @@ def groups(spec: Any, rule: str) -> list[Group]:
     if rule not in RULES:
         raise unknown("optimizer.groups", rule, RULES)
     found: dict[tuple[float, float], list[str]] = {}
-    for name, shape in spec.tensors().items():
+    for name, shape in catalogue.learnt(spec).items():
         layer, _, variable = name.rpartition(".")
-        if variable in _STATISTICS:
-            continue
         if catalogue.top_down(spec):
             kind, refinement = _kind(variable, shape), False
         else:

@@ -37,7 +37,9 @@ def initial(recipe: Recipe) -> tuple[ModelInfo, Arrays]:
             arrays[name] = (rng.standard_normal(shape) * deviation).astype(np.float32)
         else:
             arrays[name] = np.full(shape, _constant(name), np.float32)
-    info = ModelInfo(spec, recipe.preprocess, source="trained by this project", licence="this project")
+    decoder = recipe.decoder if catalogue.top_down(spec) else ""
+    origin = {"source": "trained by this project", "licence": "this project"}
+    info = ModelInfo(spec, recipe.preprocess, decoder=decoder, **origin)
     return info, arrays
 
 

@@ -1,6 +1,6 @@
 """Object keypoint similarity between poses: suppression of doubles, and the score of a top-down pose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,8 +29,9 @@ class NmsSpec:
 
 HARD = NmsSpec("hard")  # HRNet, OKS_THRE 0.9 in its configurations
 SOFT = NmsSpec("soft", soft=True, most=20)  # the same with SOFT_NMS
+SOFT_WRITTEN = replace(SOFT, name="soft-written", write_back=True)  # as soft suppression is meant
 
-SUPPRESSIONS = {spec.name: spec for spec in (HARD, SOFT)}
+SUPPRESSIONS = {spec.name: spec for spec in (HARD, SOFT, SOFT_WRITTEN)}
 
 
 def matrix(poses: np.ndarray, areas: np.ndarray, sigmas: np.ndarray = COCO17_SIGMAS) -> np.ndarray:

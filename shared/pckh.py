@@ -1,5 +1,6 @@
 """PCKh, the metric of MPII: the share of joints nearer to the truth than a part of the head's size."""
 
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ NAMES = (
 THRESHOLD = 0.5
 TENTH = 0.10
 PUBLISHED_TENTH = 0.11  # what HRNet and its kin print as Mean@0.1: they take row 11 of 0, 0.01, 0.02 and so on
+THRESHOLDS = (THRESHOLD, TENTH, PUBLISHED_TENTH)
 HEAD_SHARE = 0.6  # of the diagonal of the head's box
 LEFT_OUT = ("pelvis", "thorax")  # of the mean
 COLUMNS = {
@@ -52,6 +54,12 @@ class Truth:
     def head_sizes(self) -> np.ndarray:
         """(N,) px: what errors are measured in."""
         return HEAD_SHARE * np.linalg.norm(self.heads[:, 1] - self.heads[:, 0], axis=-1)
+
+    @property
+    def sha256(self) -> str:
+        """Of the numbers, so that MATLAB's file and JSON made from it are one truth."""
+        arrays = (np.asarray(array, "<f8") + 0.0 for array in (self.points, self.missing, self.heads))  # no -0.0
+        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
     def part(self, rows: np.ndarray) -> "Truth":
         """The people with these numbers."""
@@ -105,6 +113,17 @@ def score(predictions: np.ndarray, truth: Truth) -> dict[str, float]:
     return row
 
 
+def table(predictions: np.ndarray, truth: Truth) -> dict[str, dict[str, float]]:
+    """The columns and then each joint of MPII16, at all three thresholds: name -> "@0.50" and the like -> percent."""
+    found: dict[str, dict[str, float]] = {}
+    for threshold in THRESHOLDS:
+        scores = pckh(predictions, truth, threshold)
+        joints = dict(zip(MPII16.keypoints, scores.joints.tolist(), strict=True))
+        for name, value in {**scores.columns, **joints}.items():
+            found.setdefault(name, {})[f"@{threshold:.2f}"] = value
+    return found
+
+
 def read(path: Path) -> Truth:
     """The truth from MPII's gt_valid.mat (needs SciPy), or from JSON as `write` makes it; told apart by their content.
 
@@ -143,8 +162,8 @@ def _from_matlab(path: Path) -> tuple[list[str], Any, Any, Any]:
         from scipy.io.matlab import MatReadError
     except ImportError:
         raise UserError(
-            f"{path}: MATLAB files need SciPy, which is not installed here: pip install scipy; or give JSON of the "
-            "same content (shared.pckh.write)"
+            f"{path}: MATLAB files need SciPy, which is not installed here: pip install scipy; or make JSON of it "
+            "elsewhere: python -m shared.data truth"
         ) from None
     try:
         found = loadmat(path, variable_names=_KEYS)

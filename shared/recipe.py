@@ -44,7 +44,7 @@ class Schedule:
 
     "steps": multiplied by `gamma` at each step of `drops`.  "cosine": half a cosine from the base down to zero at the
     last step.  "constant".  "plateau" (tensorboy): multiplied by `gamma` when the validation loss has not fallen for
-    `patience` validations.
+    more than `patience` validations.
     """
 
     law: str = "steps"
@@ -134,7 +134,7 @@ def check(recipe: Recipe) -> None:
             raise UserError(f"recipe: {name} is of networks of one person, {recipe.model} is none; leave it out")
     spec = recipe.spec
     if person:
-        _check_person(recipe, spec.stride)
+        _check_person(recipe, spec)
         return
     low, high = recipe.augment.scale
     if not 0 < low <= high < math.inf:
@@ -144,12 +144,18 @@ def check(recipe: Recipe) -> None:
         raise UserError(f"recipe: augment.crop {recipe.augment.crop}; expected a multiple of the stride {stride}")
 
 
-def _check_person(recipe: Recipe, stride: int) -> None:
-    if recipe.heatmaps.stride != stride:
-        raise UserError(f"recipe: heatmaps.stride is {recipe.heatmaps.stride}; expected {stride}, the network's")
+def _check_person(recipe: Recipe, spec: Any) -> None:
+    if recipe.heatmaps.stride != spec.stride:
+        raise UserError(f"recipe: heatmaps.stride is {recipe.heatmaps.stride}; expected {spec.stride}, the network's")
     for name in ("heatmaps.sigma", "crops.padding", "crops.pixel_std"):
         if not 0 < attrgetter(name)(recipe) < math.inf:
             raise UserError(f"recipe: {name} is {attrgetter(name)(recipe)}; expected a number above 0")
+    weights, n_keypoints = recipe.heatmaps.joint_weights, spec.channels["heat"]
+    if weights is not None and (len(weights) != n_keypoints or not all(0 <= weight < math.inf for weight in weights)):
+        raise UserError(
+            f"recipe: heatmaps.joint_weights is {','.join(f'{weight:g}' for weight in weights)}; expected "
+            f"{n_keypoints} numbers of 0 or more, one for each keypoint of {spec.skeleton}"
+        )
     if not 0 <= recipe.person.scale < 1:
         raise UserError(f"recipe: person.scale is {recipe.person.scale}; expected 0 or more and less than 1")
     if recipe.crops.aligned != recipe.heatmaps.aligned:

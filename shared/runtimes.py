@@ -1,6 +1,5 @@
 """The networks outside PyTorch and Keras: what a foreign runtime needs to be a `Net`, ONNX Runtime and OpenVINO."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from shared.arch import catalogue
 from shared.errors import UserError, WeightError
 from shared.net import PLAIN, Preset
 from shared.preprocess import published
-from shared.weights import ModelInfo, existing, sha256
+from shared.weights import ModelInfo, existing, parsed, sha256
 
 ONNX_INFO = "pose_info"  # key of the ONNX file's metadata under which our exports describe the model
 ONNX_PRECISION = "pose_precision"  # and under which they say "int8"; absent for float32
@@ -181,10 +180,7 @@ def _channels_last(shapes: list[list], path: Path) -> bool:
 
 def _onnx_info(metadata: dict[str, str], path: Path, model: str | None) -> ModelInfo:
     if ONNX_INFO in metadata:
-        try:
-            info = ModelInfo.from_dict(json.loads(metadata[ONNX_INFO]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightError(f"{path}: metadata not understood ({error!r}); export the file again") from None
+        info = parsed(metadata[ONNX_INFO], path)
         catalogue.expect(info.spec, model, str(path))
         return info
     if model is None:

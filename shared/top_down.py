@@ -10,6 +10,8 @@ from shared.coco import Dataset, ImageRecord
 from shared.codec import crops, keypoints
 from shared.codec.crops import CropSpec
 from shared.codec.heatmaps import published_sigma
+from shared.codec.keypoints import KeypointSpec
+from shared.errors import UserError
 from shared.net import Net
 from shared.oks import NmsSpec
 from shared.person import Pose
@@ -28,6 +30,10 @@ class Boxes:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+
+def _crops(decoder: KeypointSpec) -> CropSpec:
+    return crops.UDP if decoder.refine == "udp" else crops.MSRA
 
 
 def ground_truth(dataset: Dataset, records: Iterable[ImageRecord]) -> dict[int, Boxes]:
@@ -72,8 +78,10 @@ class Prepared:
 class TopDown:
     """A predictor: an image (H, W, 3) uint8 RGB and `Boxes` to poses in image pixels, in the network's skeleton.
 
-    `decoder` names the rules (`shared.codec.keypoints.KEYPOINTS`); "udp" brings its crops.  With `flip` the mirrored
-    crops are averaged in, and with `shift` they move one column first, as crops that are not "udp" need.
+    `decoder` names the rules (`shared.codec.keypoints.KEYPOINTS`) and brings their crops; None takes those that the
+    network was trained for, argmax where its file does not say.  Raises `UserError` for a decoder whose crops it was
+    not trained on.  With `flip` the mirrored crops are averaged in, and with `shift` they move one column first, as
+    crops that are not "udp" need.
     `size` (height, width) of the crops is the network's own unless another is given, and `ranking` is the published one
     of its keypoints: `PUBLISHED` for COCO's, `EVERY_BOX` for MPII's, of which no OKS is known.
     Its three steps may be taken one by one: `prepare` and `finish` in any thread, `forward` in one.
@@ -82,7 +90,7 @@ class TopDown:
     def __init__(
         self,
         net: Net,
-        decoder: str = "argmax",
+        decoder: str | None = None,
         flip: bool = False,
         shift: bool = True,
         size: tuple[int, int] | None = None,
@@ -91,8 +99,14 @@ class TopDown:
         self.net = net
         self.skeleton = skeleton(net.info.spec.skeleton)
         self.size = size or net.info.spec.size
-        self.spec = keypoints.decoder(decoder, published_sigma(self.size))
-        self.crop: CropSpec = crops.UDP if self.spec.refine == "udp" else crops.MSRA
+        own = net.info.decoder
+        self.spec = keypoints.decoder(decoder or own or "argmax", published_sigma(self.size))
+        self.crop = _crops(self.spec)
+        if own and self.crop != _crops(keypoints.KEYPOINTS[own]):
+            raise UserError(
+                f"--decoder {decoder}: takes crops cut by the rule {self.crop.name}, the network learnt from those of "
+                f"{own}; leave --decoder out"
+            )
         self.flip = flip
         self.shift = shift and not self.crop.aligned
         self.ranking = ranking or (PUBLISHED if self.skeleton == COCO17 else EVERY_BOX)

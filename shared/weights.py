@@ -25,13 +25,18 @@ Arrays = dict[str, np.ndarray]  # canonical name -> float32 array in torch's axi
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a weight file says of itself.  `licence` is that of the weights' publisher, not of this project."""
+    """What a weight file says of itself.  `licence` is that of the weights' publisher, not of this project.
+
+    `decoder` names the one of `shared.codec.keypoints` that reads the heatmaps which a network of one person learnt,
+    and brings the crops it learnt from; "" where that is not known.
+    """
 
     spec: Any
     preprocess: Preprocess = CAFFE
     source: str = ""
     source_sha256: str = ""
     licence: str = "unknown"
+    decoder: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -40,14 +45,14 @@ class ModelInfo:
             "source": self.source,
             "source_sha256": self.source_sha256,
             "licence": self.licence,
+            **({"decoder": self.decoder} if self.decoder else {}),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
+        told = [*(values[key] for key in ("source", "source_sha256", "licence")), values.get("decoder", "")]
         return cls(
-            catalogue.from_dict(values["spec"]),
-            Preprocess.from_dict(values["preprocess"]),
-            *(str(values[key]) for key in ("source", "source_sha256", "licence")),
+            catalogue.from_dict(values["spec"]), Preprocess.from_dict(values["preprocess"]), *(str(v) for v in told)
         )
 
 
@@ -104,8 +109,13 @@ def _info(metadata: Mapping[str, str], path: Path) -> ModelInfo:
             f"{path}: a safetensors file without this project's metadata ({FORMAT}); "
             "bring it in with python converters/convert.py"
         )
+    return parsed(metadata[FORMAT], path)
+
+
+def parsed(text: str, path: Path) -> ModelInfo:
+    """What a file holds as JSON beside its weights."""
     try:
-        return ModelInfo.from_dict(json.loads(metadata[FORMAT]))
+        return ModelInfo.from_dict(json.loads(text))
     except (KeyError, TypeError, ValueError) as error:
         raise WeightError(f"{path}: metadata not understood ({error!r}); convert the file again") from None
 

@@ -139,6 +139,9 @@ def readme_commands() -> list[str]:
 def test_a_command_of_the_readme_parses(line):
     _, script, *arguments = shlex.split(line)
     module = script.removesuffix(".py").replace("/", ".")
+    if script == "-m":
+        package, *arguments = arguments
+        module = f"{package}.__main__"
 
     import_module(module).main.parser().parse_args(arguments)
 

@@ -54,6 +54,7 @@ SPECS = {spec.name: spec for spec in _ALL}
 # Skeleton -> the size of the input that networks were published for; a weight file's shapes do not tell it.
 _SIZES = {"coco17": (256, 192), "mpii16": (256, 256)}
 _FIELDS = ("width", "stages", "norm", "skeleton", "size")  # of a spec in a weight file, beside its name
+_STATISTICS = (".running_mean", ".running_var")  # of norms: measured and not learnt, so no parameters
 
 
 def spec(name: str, **changes: Any) -> Any:
@@ -68,8 +69,14 @@ def spec(name: str, **changes: Any) -> Any:
     return replace(base, **changes)
 
 
+def learnt(spec: Spec) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the weights that a training changes: all but the statistics of batch norms."""
+    return {name: shape for name, shape in spec.tensors().items() if not name.endswith(_STATISTICS)}
+
+
 def n_parameters(spec: Spec) -> int:
-    return sum(prod(shape) for shape in spec.tensors().values())
+    """How many numbers are learnt, as published tables and `python -m shared.arch` count them."""
+    return sum(map(prod, learnt(spec).values()))
 
 
 def final_outputs(spec: Spec) -> dict[str, str]:

@@ -14,7 +14,6 @@ from shared.arch.mobilenet_v2_small import MobilenetV2SmallSpec
 from shared.arch.residual import Unit
 from shared.arch.rows import Conv
 
-_STATISTICS = (".running_mean", ".running_var")  # of norms: not learnt, so no parameters
 BOTTOM_UP_SIZE = (368, 368)
 
 
@@ -38,9 +37,9 @@ def count(spec: Any, size: tuple[int, int] | None = None) -> Count:
     else:
         size = size or BOTTOM_UP_SIZE
         convolutions = list(_bottom_up(spec, size))
-    learnt = {name: shape for name, shape in spec.tensors().items() if not name.endswith(_STATISTICS)}
-    layer_norms_and_slopes = [shape for name, shape in learnt.items() if len(shape) == 3 or "prelu" in name]
-    parameters = sum(map(prod, learnt.values()))
+    parameters = catalogue.n_parameters(spec)
+    learnt = catalogue.learnt(spec).items()
+    layer_norms_and_slopes = [shape for name, shape in learnt if len(shape) == 3 or "prelu" in name]
     return Count(
         size,
         parameters,

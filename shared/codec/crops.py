@@ -1,5 +1,6 @@
 """From a person's box to the crop that a top-down network sees, and back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 
 from shared.errors import UserError
 
+FARTHEST = 100_000  # px: the most that any number of a box may be; images end at a third of it
 _LONGEST_SIDE = 32_766  # what OpenCV's warp can address
 _LEAST = 1.0  # px: a box without extent is as large as one pixel
 _NO_CENTRE = -1.0  # MPII's mark of a person who is not annotated
@@ -34,6 +36,14 @@ MSRA = CropSpec("msra")  # SimpleBaseline, HRNet, humanpose.pytorch, lpn-pytorch
 UDP = CropSpec("udp", aligned=True, clockwise=True)  # UDP-Pose, mmpose with use_udp
 
 CROPS = {spec.name: spec for spec in (MSRA, UDP)}
+
+
+def plausible(box: Sequence[float]) -> bool:
+    """Whether x, y, width and height may be somebody's: sides above 0, and no number beyond `FARTHEST`.
+
+    A box may leave the image and lie outside, as a detector's do.  A larger one has no affine in float32.
+    """
+    return all(abs(value) <= FARTHEST for value in box) and min(box[2:]) > 0
 
 
 def clean_box(boxes: np.ndarray, image_size: tuple[int, int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -88,6 +88,19 @@ def _check(options: argparse.Namespace) -> None:
     print(f"{options.file}: every image, mask and annotation is whole")
 
 
+def _truth(options: argparse.Namespace) -> None:
+    from shared import pckh
+
+    truth = pckh.read(options.file)
+    try:
+        if options.out.exists() and options.out.samefile(options.file):
+            raise UserError(f"--out {options.out}: is the truth that is read; choose another name")
+        pckh.write(truth, options.out)
+    except OSError as error:
+        raise UserError(f"--out {options.out}: {error.strerror}; expected a file that can be written") from None
+    print(f"{options.out}: {len(truth.points)} people, sha256 of the numbers {truth.sha256[:12]}")
+
+
 def _progress(done: int, total: int) -> None:
     if done % 100 == 0 or done == total:
         print(f"\r{done} of {total} images", end="\n" if done == total else "", file=sys.stderr, flush=True)
@@ -120,9 +133,13 @@ def parser() -> argparse.ArgumentParser:
     packing.add_argument("--images", type=Path, required=True, help="the folder of its images")
     packing.add_argument("--out", type=Path, required=True, help="file to write")
     packing.set_defaults(run=_pack)
-    checking = actions.add_parser("check", help="compare everything in a packed file with its checksums")
+    checking = actions.add_parser("check", help="compare a packed file with its checksums and decode every image")
     checking.add_argument("file", type=Path)
     checking.set_defaults(run=_check)
+    judging = actions.add_parser("truth", help="MPII's gt_valid.mat as JSON, which eval/run.py reads without SciPy")
+    judging.add_argument("file", type=Path, help="gt_valid.mat")
+    judging.add_argument("--out", type=Path, required=True, help="gt_valid.json to write, best beside valid.json")
+    judging.set_defaults(run=_truth)
     return p
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.codec.crops import FARTHEST
 from shared.data.coco_json import safe_name
 from shared.data.columns import Columns
 from shared.data.folder import DEFAULT, Folder, Options
@@ -78,7 +79,13 @@ def _person(entry: Any, names: dict[str, int], label: str) -> tuple[int, np.ndar
     joints = np.where(known[:, None] > 0, np.column_stack([xy - 1, 2 * known]), 0)
     side = _PIXELS * scale
     corner = centre - 1 + (0, _DOWN * scale) - side / 2
-    return names.setdefault(name, len(names)), joints, np.array([*corner, side, side]) * placed
+    box = np.array([*corner, side, side]) * placed
+    if np.abs(box).max() > FARTHEST:
+        raise UserError(
+            f"{label}: centre {centre[0]:g}, {centre[1]:g} and scale {scale:g}, a box beyond {FARTHEST:,} px; "
+            "expected px of the image; take the entry out"
+        )
+    return names.setdefault(name, len(names)), joints, box
 
 
 MPII = Layout("mpii", MPII16, read)

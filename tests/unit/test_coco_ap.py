@@ -181,7 +181,7 @@ def test_results_are_in_cocos_order_with_zeros_for_what_is_missing():
     (entry,) = coco_ap.results(12, [given], COCO18)
 
     expected = [0.0] * 51
-    expected[:3], expected[45:48] = [1.235, 2, 1], [30, 40, 1]  # the nose is COCO's first, the left ankle its 16th
+    expected[:3], expected[45:48] = [1.235, 2, 0.7], [30, 40, 0.7]  # the nose is COCO's first, the left ankle its 16th
     assert entry == {"image_id": 12, "category_id": 1, "keypoints": expected, "score": 1.234568}
     assert json.loads(json.dumps(entry)) == entry
 
@@ -192,19 +192,40 @@ def test_left_stays_left_in_every_skeleton(skeleton):
 
     (entry,) = coco_ap.results(1, [given], skeleton)
 
-    assert entry["keypoints"][27:33] == [1, 2, 1, 3, 4, 1]
+    assert entry["keypoints"][27:33] == [1, 2, 0.7, 3, 4, 0.7]
 
 
 def test_a_keypoint_in_the_corner_is_found():
     (entry,) = coco_ap.results(1, [pose(COCO17, nose=(0, 0))], COCO17)
 
-    assert entry["keypoints"][:3] == [0, 0, 1]
+    assert entry["keypoints"][:3] == [0, 0, 0.7]
+
+
+def test_a_keypoint_that_was_hardly_seen_is_found():
+    faint = Pose(np.array([[1, 2, 1e-6], [3, 4, 0.0], *[[5, 6, 0.1234567]] * 15], np.float32), 1.0)
+
+    (entry,) = coco_ap.results(1, [faint], COCO17)
+
+    assert entry["keypoints"][:9] == [1, 2, 0.001, 0, 0, 0, 5, 6, 0.123]
+
+
+@pytest.mark.parametrize("scorer", coco_ap.SCORERS)
+def test_the_scores_of_keypoints_change_no_number(annotations, scorer):
+    pytest.importorskip(coco_ap.SCORERS[scorer], reason="optional: requirements-dev.txt")
+    ids = list(range(1, IMAGES + 1))
+    predictions = noisy(annotations, np.random.default_rng(0))
+    ones = copy.deepcopy(predictions)
+    for entry in ones:
+        entry["keypoints"][2::3] = [float(score > 0) for score in entry["keypoints"][2::3]]
+
+    assert ones != predictions
+    assert coco_ap.score(ones, annotations, ids, scorer) == coco_ap.score(predictions, annotations, ids, scorer)
 
 
 def test_a_pose_without_cocos_keypoints_is_left_out():
     strange = pose(MPI15, head_top=(1, 2), chest=(3, 4))
 
-    assert coco_ap.results(1, [strange, pose(MPI15, left_hip=(5, 6))], MPI15)[0]["keypoints"][33:36] == [5, 6, 1]
+    assert coco_ap.results(1, [strange, pose(MPI15, left_hip=(5, 6))], MPI15)[0]["keypoints"][33:36] == [5, 6, 0.7]
     assert coco_ap.results(1, [strange], MPI15) == []
 
 

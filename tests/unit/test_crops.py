@@ -260,3 +260,30 @@ def test_a_picture_that_opencv_cannot_address_is_refused():
 def test_a_box_of_nothing_is_refused():
     with pytest.raises(UserError, match="a box is 0 px wide"):
         crops.matrix(CENTRE, np.zeros(2), 0, SIZE)
+
+
+def centre_of(box, spec):
+    """(x, y) px of the image: the middle of the crop of a box."""
+    centre, scale = crops.from_boxes(np.array(box, float), SIZE, spec)
+    back = crops.inverse(crops.matrix(centre, scale, 0.0, SIZE, spec))
+    return crops.move((np.array([SIZE[::-1]]) - spec.aligned) / 2, back)[0]
+
+
+@pytest.mark.parametrize("spec", CROPS.values(), ids=CROPS)
+def test_every_plausible_box_has_its_crop(spec):
+    far, near = crops.FARTHEST, 1e-300
+    for box in [(0, 0, far, far), (-far, far, far, near), (far, -far, near, near), (-50, 900, 20, far)]:
+        assert crops.plausible(box)
+        middle = np.array(box[:2]) + np.array(box[2:]) / 2
+        np.testing.assert_allclose(centre_of(box, spec), middle, atol=0.02)  # float32's step there is 0.008
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (1e12, 0, 10, 10), (0, 0, 1e30, 1e30), (1e300, 1e300, 5, 5), (0, 0, 1e-300, 1e300), (0, 0, 100_001, 5),
+        (0, 0, 0, 5), (0, 0, 5, -1), (np.nan, 0, 5, 5), (0, -np.inf, 5, 5),
+    ],
+)  # fmt: skip
+def test_a_box_that_nobody_has_is_known(box):
+    assert not crops.plausible(box)

@@ -25,6 +25,7 @@ GOOD = [
     entry(555),  # of another image
     entry(3, 1),  # a whole number
 ]
+FAR = [(-500, 9000, 30, 40), (-100_000, 100_000, 100_000, 1e-300)]  # outside the image; and the most there may be
 
 
 def written(folder, content):
@@ -47,6 +48,12 @@ def test_boxes_of_people_of_these_images_are_taken_in_their_order(tmp_path):
     assert taken[3].scores.tolist() == [0.2, 1]
     assert (taken[9].boxes.shape, taken[9].scores.shape, len(taken[9])) == ((0, 4), (0,), 0)
     assert taken[7].boxes.dtype == np.float64
+
+
+def test_a_box_may_lie_outside_the_image(tmp_path):
+    taken = found(tmp_path, [entry(bbox=bbox) for bbox in FAR])
+
+    assert taken[7].boxes.tolist() == [list(map(float, bbox)) for bbox in FAR]
 
 
 @pytest.mark.parametrize(("threshold", "counts"), [(0.0, [2, 2]), (0.5, [2, 1]), (0.51, [1, 1]), (0.95, [0, 1])])
@@ -102,6 +109,11 @@ def refused(folder, content, message):
         ({"bbox": [float("inf"), 2, 3, 4]}, "expected finite numbers"),
         ({"bbox": [1, 2, -3, 4]}, "sides above 0"),
         ({"bbox": [1, 2, 3, 0]}, "sides above 0"),
+        ({"bbox": [1e12, 0, 10, 10]}, "all within 100,000 px; take the entry out"),
+        ({"bbox": [0, 0, 1e30, 1e30]}, "all within 100,000 px"),
+        ({"bbox": [1e300, 1e300, 5, 5]}, "all within 100,000 px"),
+        ({"bbox": [0, 0, 1e-300, 1e300]}, "all within 100,000 px"),
+        ({"bbox": [0, -100_001, 10, 10]}, "all within 100,000 px"),
         ({"score": None}, r"is not understood \(None is not a number\)"),
         ({"score": "high"}, r"is not understood \('high' is not a number\)"),
         ({"score": float("nan")}, "expected finite numbers"),

@@ -123,6 +123,20 @@ def test_a_joint_that_is_off_costs_what_one_can_count(files, joint, px, changed)
     assert numbers == pytest.approx({name: changed.get(name, 100.0) for name in numbers})
 
 
+def test_details_tell_left_from_right_at_every_threshold(files):
+    found = loaded(files)
+    entries = predicted(found, offset(4, "left_wrist", 3.15))  # between a tenth of a head and eleven hundredths
+
+    details = found.metric.details(entries, [0, 1])
+
+    off = {("left_wrist", "@0.10"): 200 / 3, ("Wrist", "@0.10"): (100 + 200 / 3) / 2, ("Mean", "@0.10"): 100 * 54 / 55}
+    assert {(name, at): value for name, row in details.items() for at, value in row.items() if value != 100} == (
+        pytest.approx(off)
+    )
+    assert len(details) == 8 + 16
+    assert found.metric.details(entries, [1])["left_wrist"] == {"@0.50": -1, "@0.10": -1, "@0.11": -1}
+
+
 def test_a_missing_joint_counts_nowhere(files):
     found = loaded(files)
 
@@ -190,7 +204,8 @@ def test_gt_valid_mat_is_the_same_truth(files):
     pytest.importorskip("scipy", reason="optional: MATLAB files need SciPy")
     from scipy.io import savemat
 
-    wanted = score(loaded(files), predicted(loaded(files), offset(0, "head_top", HEAD)))
+    before = loaded(files)
+    wanted = score(before, predicted(before, offset(0, "head_top", HEAD)))
     points = truth()
     names = np.empty((1, 16), object)
     names[0] = pckh.NAMES
@@ -202,6 +217,7 @@ def test_gt_valid_mat_is_the_same_truth(files):
     found = loaded(files)
 
     assert score(found, predicted(found, offset(0, "head_top", HEAD))) == pytest.approx(wanted)
+    assert found.metric.about == before.metric.about
 
 
 def test_a_truth_of_other_people_is_refused(files):
@@ -213,7 +229,7 @@ def test_a_truth_of_other_people_is_refused(files):
 
 def test_files_that_are_not_there_are_refused(files):
     (files / "gt_valid.json").unlink()
-    with pytest.raises(UserError, match=r"--data mpii: no gt_valid.mat or gt_valid.json beside .*give the truth with"):
+    with pytest.raises(UserError, match=r"--data mpii: no gt_valid.json or gt_valid.mat beside .*give the truth with"):
         loaded(files)
     with pytest.raises(UserError, match=r"none.json: No such file or directory; expected MPII's gt_valid.mat"):
         loaded(files, truth=files / "none.json")

@@ -1,5 +1,7 @@
 """The losses of both frameworks, value and gradient, against the formulas of the originals in float64."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from shared import framework
 
+GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "topdown_golden.json"
 RELATIVE = 1e-5  # of float32 sums of some thousand terms, and of the largest gradient
 SHAPES = [(1, 5, 7, 4), (3, 9, 3, 12)]  # (N, h, w, C): odd sizes
 
@@ -187,6 +190,18 @@ def test_the_hardest_keypoints_are_those_of_each_sample(run):
 
     assert value == pytest.approx(np.sort(squares)[:, 1:].mean(), rel=RELATIVE)
     assert value != pytest.approx(np.sort(squares.ravel())[2:].mean(), rel=1e-2)  # of the batch as a whole
+
+
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="no ../shared/golden/topdown_golden.json here")
+def test_losses_of_one_person_are_those_of_the_original_code(run):
+    golden = json.loads(GOLDEN.read_text())["loss"]
+    maps = [np.array(golden[name], np.float32).transpose(0, 2, 3, 1) for name in ("pred", "target")]
+    weight = np.array(golden["weight"], np.float32)[:, None, None]
+
+    values = {"joints_mse": run("joints_mse", [*maps, weight])[0], "ohkm_top2": run("ohkm", [*maps, weight], 2)[0]}
+
+    assert values == {name: pytest.approx(golden[name], rel=RELATIVE) for name in values}
+    assert run("joints_mse", [*maps, np.sqrt(weight)])[0] != pytest.approx(golden["joints_mse"], rel=1e-2)
 
 
 def test_a_recipe_can_name_every_loss_with_a_mask_in_both_frameworks():

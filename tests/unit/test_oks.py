@@ -7,7 +7,7 @@ import pytest
 from pycocotools.cocoeval import Params
 
 from shared import oks
-from shared.oks import COCO17_SIGMAS, HARD, SOFT, rescore, suppress
+from shared.oks import COCO17_SIGMAS, HARD, SOFT, SUPPRESSIONS, rescore, suppress
 
 EXACT = 1e-12
 POSES = np.array([[(7 * i + dx, 11 * i + dy) for i in range(17)] for dx, dy in ((0, 0), (3, 0), (10, -4), (60, 60))])
@@ -89,7 +89,7 @@ def test_of_equal_scores_the_last_is_the_first():
 
 def test_soft_suppression_keeps_the_scores_unless_it_is_to_write_them():
     order, scores = suppress(POSES, AREAS, SCORES, SOFT)
-    _, decayed = suppress(POSES, AREAS, SCORES, replace(SOFT, write_back=True))
+    _, decayed = suppress(POSES, AREAS, SCORES, SUPPRESSIONS["soft-written"])
 
     np.testing.assert_array_equal(scores, SCORES[order])
     by_hand = [0.85, 0.4 * np.exp(-(MATRIX[1][3] ** 2) / 0.9)]

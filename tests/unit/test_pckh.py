@@ -56,6 +56,18 @@ def test_the_published_tenth_is_eleven_hundredths():
     ]  # fmt: skip
 
 
+def test_the_table_has_each_joint_at_each_threshold():
+    found = pckh.table(predictions(), truth())
+
+    assert list(found) == [*pckh.COLUMNS, "Mean", *MPII16.keypoints]
+    assert list(found["Mean"].items()) == [("@0.50", pytest.approx(60)), ("@0.10", 20), ("@0.11", 22.5)]
+    for threshold in pckh.THRESHOLDS:
+        scores = pckh.pckh(predictions(), truth(), threshold)
+        column = {name: row[f"@{threshold:.2f}"] for name, row in found.items()}
+        assert column == {**scores.columns, **dict(zip(MPII16.keypoints, scores.joints, strict=True))}
+    assert found["right_ankle"]["@0.50"] == 100 != found["head_top"]["@0.50"]
+
+
 def test_a_column_is_the_mean_of_left_and_right():
     found = pckh.pckh(predictions(), truth())
 
@@ -237,6 +249,20 @@ def test_matlabs_file_gives_the_same(tmp_path):
     assert pckh.score(predictions(), found) == pckh.score(predictions(), truth())
 
 
+def test_the_truth_is_known_by_its_numbers_and_not_by_its_file(tmp_path):
+    found = pckh.read(matlab(tmp_path / "gt_valid.mat"))
+    pckh.write(found, tmp_path / "gt_valid.json")
+    (tmp_path / "gt_valid.json").write_text((tmp_path / "gt_valid.json").read_text().replace(", ", ",\n"))
+
+    assert pckh.read(tmp_path / "gt_valid.json").sha256 == found.sha256
+    changed = [truth() for _ in range(3)]
+    changed[0].points[2, 15, 1] += 1e-9
+    changed[1].missing[0, 1] = True
+    changed[2].heads[1, 0] += 1
+    assert len({found.sha256, *(each.sha256 for each in changed)}) == 4
+    assert truth().part(np.array([1, 0, 2])).sha256 != truth().sha256
+
+
 def test_a_broken_or_other_matlab_file_is_refused(tmp_path):
     path = matlab(tmp_path / "gt_valid.mat", headboxes_src=None)
     with pytest.raises(UserError, match="holds no 'headboxes_src'"):
@@ -254,5 +280,5 @@ def test_without_scipy_a_matlab_file_says_what_to_do(tmp_path, monkeypatch):
     path = tmp_path / "gt_valid.mat"
     path.write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
 
-    with pytest.raises(UserError, match="need SciPy, which is not installed here: pip install scipy"):
+    with pytest.raises(UserError, match="need SciPy, which is not installed here: pip install scipy; or make JSON"):
         pckh.read(path)

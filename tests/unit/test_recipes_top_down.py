@@ -104,6 +104,19 @@ def test_heatmaps_choose_the_decoder_of_the_validations():
         ("hrnet", ["stages=2"], "model pose_hrnet_w32: stages is fixed at 1; leave it out"),
         ("hrnet", ["norm=true"], "model pose_hrnet_w32: norm is fixed at False; leave it out"),
         ("hrnet", ["heatmaps.sigma=0"], "recipe: heatmaps.sigma is 0.0; expected a number above 0"),
+        (
+            "hrnet",
+            ["heatmaps.joint_weights=1,x"],
+            "--set heatmaps.joint_weights=1,x: expected none, or a number for each keypoint with commas, like 1,1.2",
+        ),
+        ("hrnet", ["heatmaps.joint_weights="], "--set heatmaps.joint_weights=: expected none, or a number for each"),
+        (
+            "hrnet",
+            ["heatmaps.joint_weights=1,1.2"],
+            "recipe: heatmaps.joint_weights is 1,1.2; expected 17 numbers of 0 or more, one for each keypoint of",
+        ),
+        ("hrnet", ["heatmaps.joint_weights=" + "1," * 16 + "-1"], "recipe: heatmaps.joint_weights is 1,1,"),
+        ("hrnet", ["heatmaps.joint_weights=" + "1," * 16 + "nan"], "recipe: heatmaps.joint_weights is 1,1,"),
         ("hrnet", ["heatmaps.stride=8"], "recipe: heatmaps.stride is 8; expected 4, the network's"),
         ("hrnet", ["crops.padding=0"], "recipe: crops.padding is 0.0; expected a number above 0"),
         ("hrnet", ["person.scale=1"], "recipe: person.scale is 1.0; expected 0 or more and less than 1"),
@@ -127,6 +140,44 @@ def test_a_recipe_of_another_network_can_be_made():
     assert found.spec == catalogue.spec("pose_hrnet_w48", size=(384, 288), skeleton="mpii16")
     assert to_dict(found)["size"] == (384, 288)
     assert recipe("hrnet_mpii", ["skeleton=", "size="]).spec.size == (256, 192)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "sigma"),
+    [
+        ("hrnet_384", ["heatmaps=dark"], 3),
+        ("hrnet_384", ["heatmaps=udp", "crops=udp"], 3),
+        ("pose_resnet_384", ["heatmaps=msra"], 3),
+        ("hrnet", ["heatmaps=dark"], 2),
+        ("hrnet", ["size=384,288"], 3),
+        ("hrnet", ["size=384,288", "heatmaps=dark"], 3),
+        ("hrnet_384", ["size=256,192"], 2),
+        ("hrnet_384", ["size="], 2),
+        ("hrnet_mpii", ["size=384,384"], 2),
+        ("hrnet", ["size=384,288", "heatmaps.sigma=2"], 2),
+        ("hrnet_384", ["heatmaps.sigma=2.5", "heatmaps=dark"], 2.5),
+        ("hrnet_384", ["heatmaps.sigma=2.5", "size=256,192", "heatmaps.sigma=1.5"], 1.5),
+    ],
+)
+def test_sigma_is_that_of_the_size_in_every_profile_unless_it_is_set(name, changes, sigma):
+    found = recipe(name, changes)
+
+    profile = next((change.removeprefix("heatmaps=") for change in changes if change.startswith("heatmaps=")), "msra")
+    assert found.heatmaps == replace(heatmaps.HEATMAPS[profile], sigma=sigma)
+
+
+def test_keypoints_may_be_weighed():
+    weights = ",".join(map(str, heatmaps.COCO_JOINT_WEIGHTS))
+    found = recipe("hrnet", [f"heatmaps.joint_weights={weights}"]).heatmaps
+
+    assert found == replace(heatmaps.MSRA, joint_weights=heatmaps.COCO_JOINT_WEIGHTS)
+    points = np.full((1, 17, 3), 100.0)
+    _, plain = heatmaps.encode(points, (256, 192))
+    np.testing.assert_array_equal(
+        heatmaps.encode(points, (256, 192), found)[1], plain * np.float32([found.joint_weights])
+    )
+    assert recipe("hrnet", [f"heatmaps.joint_weights={weights}", "heatmaps.joint_weights=none"]) == RECIPES["hrnet"]
+    assert recipe("hrnet_mpii", ["heatmaps.joint_weights=" + "1," * 15 + "0"]).heatmaps.joint_weights[-1] == 0
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -1,5 +1,10 @@
 """The convolutions of the networks for one person in Keras, against PyTorch's own, and their weights in a file."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -13,10 +18,12 @@ import keras_impl.residual as in_keras
 import keras_impl.weights
 from shared.arch import catalogue
 from shared.arch.residual import Unit
-from shared.weights import ModelInfo
+from shared.weights import ModelInfo, write
 from tests.parity import deterministic
 
+ROOT = Path(__file__).parents[2]
 ROUNDING = 1e-6  # as a share of the maximum
+BACKENDS = 5e-5  # the same of a whole network, as converters.parity.GATE
 
 UNITS = {
     "strided": Unit("u", 3, 6, 8, 0, stride=2),
@@ -99,3 +106,30 @@ def test_keras_own_file_gives_back_what_was_written(tmp_path):
     assert found.info.spec == spec
     again = keras_impl.weights.get_arrays(found.network)
     assert all(np.array_equal(again[name], array) for name, array in arrays.items())
+
+
+@pytest.mark.slow
+def test_the_networks_give_the_same_on_the_torch_backend_of_keras(tmp_path):
+    names = ("pose_hrnet_w18_v1", "lpn_18h", "lpn_50", "pose_resnet_50")
+    for name in names:
+        spec = catalogue.spec(name, width=1 / 16, size=(64, 32))
+        write(tmp_path / f"{name}.safetensors", deterministic.arrays(spec), ModelInfo(spec))
+    images = np.random.default_rng(0).random((2, 64, 32, 3), np.float32)
+    np.save(tmp_path / "images.npy", images)
+    program = (
+        "import sys, keras, numpy as np, keras_impl\n"
+        "folder, *names = sys.argv[1:]\n"
+        "nets = {name: keras_impl.load(f'{folder}/{name}.safetensors') for name in names}\n"
+        "images = np.load(f'{folder}/images.npy')\n"
+        "np.savez(f'{folder}/heat.npz', **{name: net(images)['heat'] for name, net in nets.items()})\n"
+        "print(keras.backend.backend())"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path), *names]
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.stdout.strip() == "torch", done.stderr
+    with np.load(tmp_path / "heat.npz") as found:
+        heat = {name: keras_impl.net.load(tmp_path / f"{name}.safetensors")(images)["heat"] for name in names}
+        assert all(difference(found[name], heat[name]) <= BACKENDS for name in names)
+        assert difference(found["lpn_50"], heat["lpn_18h"]) > 0.1

@@ -50,7 +50,11 @@ def test_the_caffe_gaussian_ends_at_ln_100():
     assert (heatmap([(100, 120)], CAFFE) > 0).sum() == 23
 
 
-@pytest.mark.parametrize(("spec", "total", "value"), [(CAFFE, 8.117426, 1.0), (KERAS, 6.494283, 0.811246)])
+@pytest.mark.parametrize(
+    ("spec", "total", "value"),
+    [(CAFFE, 8.117426, 1.0), (KERAS, 6.494283, 0.811246), (replace(CAFFE, overlap="max"), 6.441761, 0.811246)],
+    ids=["caffe", "keras", "H-Liu's heatmap.py"],
+)
 def test_two_gaussians_overlap_as_named(spec, total, value):
     heat = heatmap([(100, 120), (106, 120)], spec)
 
@@ -59,26 +63,60 @@ def test_two_gaussians_overlap_as_named(spec, total, value):
 
 
 LIMBS = [((100, 100), (180, 140)), ((100, 100), (100, 180)), ((92, 60), (132, 60))]
+# Computed from the originals' code by the project's specification, section 13.3: for each of LIMBS the box that is
+# looked at (first column, the one after the last, first row, the one after the last) and the cells that are set.  The
+# third tells C's rounding from Python's: 60 / 8 - 1 = 6.5 is 7 or 6.
+CELLS = {
+    "caffe": (CAFFE, ((12, 24, 12, 19), 24), ((12, 14, 12, 24), 24), ((11, 18, 7, 9), 14)),
+    "keras": (KERAS, ((12, 24, 12, 18), 22), ((12, 14, 12, 24), 24), ((10, 18, 6, 8), 8)),
+    "tensorboy": (TENSORBOY, ((12, 24, 12, 18), 22), ((12, 14, 12, 24), 24), ((10, 18, 6, 8), 8)),
+    "lightweight": (LIGHTWEIGHT, ((11, 23, 11, 18), 23), ((11, 13, 11, 23), 12), ((10, 17, 6, 8), 7)),
+    "H-Liu's paf2": (
+        replace(KERAS, limb_width=24),
+        ((10, 26, 10, 20), 99),
+        ((10, 16, 10, 26), 96),
+        ((8, 20, 4, 10), 60),
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("spec", "counts"),
-    [(CAFFE, (24, 24, 14)), (KERAS, (22, 24, 8)), (LIGHTWEIGHT, (23, 12, 7))],
-    ids=["caffe", "keras", "lightweight"],
-)
-def test_a_limb_covers_the_published_cells(spec, counts):
-    for (start, end), n in zip(LIMBS, counts, strict=True):
-        field = limb([start], [end], spec)
-
-        assert (np.abs(field).sum(-1) > 0).sum() == n
+def cells(start: tuple, end: tuple, box: tuple, width: float, strict: bool) -> np.ndarray:
+    """(h, w) Whether a cell is in the box and within `width` (cells) of the limb's axis."""
+    (x, y), unit = np.array(start) / 8, np.subtract(end, start) / np.hypot(*np.subtract(end, start))
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    distance = np.abs((columns - x) * unit[1] - (rows - y) * unit[0])
+    left, right, top, bottom = box
+    inside = (columns >= left) & (columns < right) & (rows >= top) & (rows < bottom)
+    return inside & (distance < width if strict else distance <= width)
 
 
-def test_a_limb_holds_its_unit_vector_from_the_first_to_the_last_cell():
-    field = limb([(100, 100)], [(180, 140)], CAFFE)
+@pytest.mark.parametrize("name", CELLS)
+def test_a_limb_covers_the_published_cells(name):
+    spec, *published = CELLS[name]
+    for (start, end), (box, n) in zip(LIMBS, published, strict=True):
+        drawn = limb([start], [end], spec).any(axis=-1)
+
+        assert drawn.sum() == n
+        np.testing.assert_array_equal(drawn, cells(start, end, box, spec.limb_width / 8, spec.strict))
+
+
+def test_another_rounding_strict_borders_and_another_width_are_seen():
+    """Strict borders by a limb that has cells just 1 away, which those of the specification have not."""
+    start, end = LIMBS[2]
+    drawn = [limb([start], [end], spec).any(axis=-1) for spec in (CAFFE, KERAS, LIGHTWEIGHT, CELLS["H-Liu's paf2"][0])]
+    borders = [limb([(96, 96)], [(136, 96)], spec).any(axis=(1, 2)).nonzero()[0] for spec in (KERAS, TENSORBOY)]
+
+    assert len({each.tobytes() for each in drawn}) == 4
+    assert [rows.tolist() for rows in borders] == [[11, 12], [12]]
+
+
+@pytest.mark.parametrize(("name", "last"), [("caffe", (23, 18)), ("keras", (23, 17)), ("tensorboy", (23, 17))])
+def test_a_limb_holds_its_unit_vector_from_the_first_to_the_last_cell(name, last):
+    field = limb([(100, 100)], [(180, 140)], CELLS[name][0])
     rows, columns = np.nonzero(field[..., 0])
 
-    assert (columns[0], rows[0], columns[-1], rows[-1]) == (12, 12, 23, 18)
-    np.testing.assert_allclose(field[12, 12], [0.894427, 0.447214], atol=1e-6)
+    assert (columns[0], rows[0], columns[-1], rows[-1]) == (12, 12, *last)
+    np.testing.assert_allclose(field[rows, columns], np.tile([0.894427, 0.447214], (len(rows), 1)), atol=1e-6)
 
 
 def test_a_limb_without_length_draws_nothing():

@@ -46,8 +46,9 @@ class Placed:
 
     weights_sha256, runtime, precision = "", "arithmetic", "float32"
 
-    def __init__(self, name="coco17", udp=False, peak=1.0, size=SIZE):
+    def __init__(self, name="coco17", udp=False, peak=1.0, size=SIZE, decoder=""):
         self.info = SimpleNamespace(
+            decoder=decoder,
             spec=SimpleNamespace(skeleton=name, size=size),
             preprocess=SimpleNamespace(into=lambda image, out: np.copyto(out, image)),
         )

@@ -8,6 +8,9 @@ import torch
 from shared import vgg19
 from shared.arch import catalogue
 from shared.errors import UserError, WeightError
+from shared.initial import from_file
+from shared.preprocess import CAFFE, IMAGENET
+from shared.weights import ModelInfo
 
 # Ours, torchvision's number, input and output width.
 LAYERS = [
@@ -134,6 +137,38 @@ def test_exactly_the_ten_layers_of_a_network_are_replaced(wanted):
     assert all(found[name] is arrays[name] for name in arrays if name not in wanted)
     assert "conv1_1_bn.weight" in list(arrays)[:20]  # by order, the norms would have got kernels
     assert arrays["conv1_1.bias"][0] == 7  # what was given is as it was
+
+
+@pytest.fixture(params=["torchvision", "keras"])
+def published(request, tmp_path, tensors, wanted):
+    """A file of either publisher, and the order of the colours that its first layer reads."""
+    if request.param == "torchvision":
+        torch.save(tensors, tmp_path / "vgg19.pth")
+        return tmp_path / "vgg19.pth", "rgb"
+    keras_file(tmp_path / "vgg19.h5", wanted)
+    return tmp_path / "vgg19.h5", "bgr"
+
+
+@pytest.mark.parametrize("preprocess", [CAFFE, IMAGENET], ids=lambda p: p.order)
+def test_a_network_that_starts_from_it_sees_every_colour_as_it_did(published, wanted, preprocess):
+    """Each of the colours alone, at the place where the network's input has it and where the file's own had it."""
+    path, order = published
+    info = ModelInfo(catalogue.spec("coco18", stages=1, norm=True), preprocess)
+    arrays = {name: np.broadcast_to(np.float32(7), shape) for name, shape in info.spec.tensors().items()}
+
+    found = from_file(path, arrays, info)
+
+    theirs, ours = wanted["conv1_1.weight"], found["conv1_1.weight"]
+    for colour in "rgb":
+        pure = np.uint8([[[255 * (colour == each) for each in "rgb"]]])
+        place = int((preprocess(pure) - preprocess(0 * pure))[0, 0].argmax())
+        np.testing.assert_array_equal(ours[:, place], theirs[:, order.index(colour)])
+    assert ours.flags.c_contiguous
+    assert not np.array_equal(theirs[:, 0], theirs[:, 2])
+    assert list(found) == list(arrays)
+    others = [name for name in wanted if name != "conv1_1.weight"]
+    assert same({name: found[name] for name in others}, {name: wanted[name] for name in others})
+    assert all(found[name] is arrays[name] for name in arrays if name not in wanted)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from converters import cli, sources
+from shared import framework as frameworks
 from shared import weights
 from shared.arch import catalogue
 from shared.errors import WeightError
 from shared.preprocess import IMAGENET, IMAGENET_BGR
+from shared.weights import ModelInfo
 
 MANIFESTS = Path(__file__).parents[4] / "shared" / "manifests"
 needs_manifests = pytest.mark.skipif(not MANIFESTS.is_dir(), reason="no ../shared/manifests here")
@@ -186,15 +188,44 @@ def test_what_humanposes_last_code_makes_of_w18_v1_is_another_network(tmp_path):
         sources.read(path)
 
 
-def test_our_own_state_dict_with_counters_is_loaded(tmp_path, network):
+def test_a_state_dict_that_does_not_say_its_input_is_brought_in_first(tmp_path, network):
     import pytorch_impl
 
-    arrays, tensors, spec = network("lpn_18h")
+    with pytest.raises(WeightError, match=r"lpn_18h, and does not say the size and the colours .*/convert\.py"):
+        pytorch_impl.load(save(network("lpn_18h")[1], tmp_path / "w.pth"))
 
-    net = pytorch_impl.load(save(tensors, tmp_path / "w.pth"))
 
-    assert net.info.spec == spec
-    assert_same(pytorch_impl.net.weights.get_arrays(net.network), arrays)
+@pytest.mark.parametrize(("name", "framework"), [("w.pth", "torch"), ("w.weights.h5", "keras")])
+def test_a_frameworks_own_file_keeps_size_and_colours(tmp_path, network, name, framework):
+    arrays, tensors, spec = network("lpn_50")
+    path = save(tensors, tmp_path / "model_best.pth")
+    told = ("--size", "384x288", "--preprocess", "imagenet")
+
+    assert cli.convert([str(path), "--out", str(tmp_path / name), *told]) == 0
+
+    for net in (
+        frameworks.load(framework, tmp_path / name),
+        frameworks.load(framework, tmp_path / name, model="lpn_50"),
+    ):
+        assert (net.info.spec.size, net.info.preprocess) == ((384, 288), IMAGENET)
+        found = frameworks.module(framework, "weights").get_arrays(net.network)
+        assert found.keys() == arrays.keys()
+        assert_same({key: found[key] for key in arrays}, arrays)
+    assert sources.read(tmp_path / name)[1] == net.info
+    assert spec.size != (384, 288)
+
+
+def test_pytorch_loads_our_state_dict_as_any_other(tmp_path, network):
+    from pytorch_impl import models, weights
+
+    arrays, _, spec = network("lpn_18h")
+    first, second = models.build(spec), models.build(spec)
+    weights.set_arrays(first, arrays)
+    weights.write_native(tmp_path / "w.pth", first, ModelInfo(spec))
+
+    second.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
+
+    assert_same(weights.get_arrays(second), arrays)
 
 
 def test_every_model_of_one_person_has_colours():

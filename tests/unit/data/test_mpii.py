@@ -90,6 +90,8 @@ def test_identity_names_the_kind(tmp_path):
         ({"center": [1, nan]}, "entry 1: NaN, infinity or a negative scale"),
         ({"scale": -2.0}, "entry 1: NaN, infinity or a negative scale"),
         ({"scale": "large"}, "entry 1 is not understood"),
+        ({"scale": 1e300}, r"entry 1: centre 60, 50 and scale 1e\+300, a box beyond 100,000 px; expected px of"),
+        ({"center": [1e12, 0]}, r"entry 1: centre 1e\+12, 0 and scale 0.5, a box beyond 100,000 px"),
         ({"image": "../a.png"}, "entry 1 has the file name '../a.png'; expected one in the folder"),
     ],
 )
