@@ -61,7 +61,7 @@ def test_the_command_runs_as_a_module(tmp_path):
     wrong = subprocess.run([*command, "check", str(tmp_path / "no.h5")], cwd=ROOT, capture_output=True, text=True)
 
     assert shown.returncode == 0
-    assert "{show,masks,pack,check}" in shown.stdout
+    assert "{show,masks,pack,check,truth}" in shown.stdout
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
 
 

@@ -49,7 +49,7 @@ def test_a_run_writes_predictions_numbers_and_a_report(whole):
     assert metrics["protocol"]["subset"]["name"] == "all, first 3"
     assert metrics["weights"] == {"file": SHIPPED.name, "sha256": weights.sha256(SHIPPED)}
     assert (metrics["images"], metrics["images_timed"], metrics["detections"]) == (3, 3, len(predictions))
-    assert set(metrics["versions"]) == {"python", "machine", "numpy", "opencv", "pycocotools"}
+    assert set(metrics["versions"]) == {"python", "machine", "numpy", "opencv", "simplejpeg", "pycocotools"}
     assert set(metrics["seconds"]) == {"read", "prepare", "network", "decode", "write", "all", "metric"}
     assert 0 < metrics["seconds"]["network"] <= metrics["seconds"]["all"]
     assert {p["image_id"] for p in predictions} <= {1, 2, 3}
