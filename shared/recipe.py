@@ -1,7 +1,7 @@
 """Everything that changes a trained result, as frozen values with names; and the learning rate of every step."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any
@@ -120,12 +120,12 @@ def check(recipe: Recipe) -> None:
     for name, choices in _CHOICES.items():
         if attrgetter(name)(recipe) not in choices:
             raise unknown(f"recipe: {name}", attrgetter(name)(recipe), choices)
-    for name, least in _LEAST.items():
-        if not least <= attrgetter(name)(recipe) < math.inf:
-            raise UserError(f"recipe: {name} is {attrgetter(name)(recipe)}; expected {least} or more")
-    for name in ("schedule.base", "targets.sigma", "augment.target"):
-        if not 0 < attrgetter(name)(recipe) < math.inf:
-            raise UserError(f"recipe: {name} is {attrgetter(name)(recipe)}; expected a number above 0")
+    for (within, expected), names in _RANGES.items():
+        for name in names:
+            found = attrgetter(name)(recipe)
+            values = found if isinstance(found, tuple) else (found,)
+            if not all(value is None or (within(value) and value < math.inf) for value in values):
+                raise UserError(f"recipe: {name} is {','.join(map(str, values))}; expected {expected}")
     if recipe.batch % recipe.accumulate:
         raise UserError(f"recipe: batch {recipe.batch} in {recipe.accumulate} parts; expected parts of one size")
     person = catalogue.top_down(catalogue.spec(recipe.model))
@@ -147,17 +147,12 @@ def check(recipe: Recipe) -> None:
 def _check_person(recipe: Recipe, spec: Any) -> None:
     if recipe.heatmaps.stride != spec.stride:
         raise UserError(f"recipe: heatmaps.stride is {recipe.heatmaps.stride}; expected {spec.stride}, the network's")
-    for name in ("heatmaps.sigma", "crops.padding", "crops.pixel_std"):
-        if not 0 < attrgetter(name)(recipe) < math.inf:
-            raise UserError(f"recipe: {name} is {attrgetter(name)(recipe)}; expected a number above 0")
     weights, n_keypoints = recipe.heatmaps.joint_weights, spec.channels["heat"]
     if weights is not None and (len(weights) != n_keypoints or not all(0 <= weight < math.inf for weight in weights)):
         raise UserError(
             f"recipe: heatmaps.joint_weights is {','.join(f'{weight:g}' for weight in weights)}; expected "
             f"{n_keypoints} numbers of 0 or more, one for each keypoint of {spec.skeleton}"
         )
-    if not 0 <= recipe.person.scale < 1:
-        raise UserError(f"recipe: person.scale is {recipe.person.scale}; expected 0 or more and less than 1")
     if recipe.crops.aligned != recipe.heatmaps.aligned:
         raise UserError(
             f"recipe: crops {recipe.crops.name} with heatmaps {recipe.heatmaps.name}; "
@@ -170,6 +165,7 @@ _CHOICES: dict[str, Collection[str]] = {
     "samples": ("person", "image"),
     "main": MAIN_PERSON,
     "neck": NECK,
+    "preprocess.order": ("rgb", "bgr"),
     "optimizer.velocity": ("caffe", "torch"),
     "schedule.law": ("steps", "cosine", "constant", "plateau"),
     "targets.overlap": ("max", "sum_clipped"),
@@ -185,18 +181,34 @@ _CHOICES: dict[str, Collection[str]] = {
     "augment.outside": ("keep", "drop"),
     "augment.decode": ("full", "reduced"),
 }
-_LEAST = {
-    "batch": 1,
-    "steps": 1,
-    "accumulate": 1,
-    "per_image": 1,
-    "validate": 1,
-    "targets.stride": 1,
-    "width": 1 / 64,
-    "seed": 0,
-    "ema": 0,
-    "clip": 0,
-}
+_Range = tuple[Callable[[float], bool], str]
+_COUNT: _Range = (lambda value: value >= 1, "1 or more")
+_AMOUNT: _Range = (lambda value: value >= 0, "0 or more")
+_POSITIVE: _Range = (lambda value: value > 0, "a number above 0")
+_SHARE: _Range = (lambda value: 0 <= value <= 1, "a number from 0 to 1")
+_DECAY: _Range = (lambda value: 0 <= value < 1, "0 or more and less than 1")
+_RANGES: dict[_Range, tuple[str, ...]] = {  # of all values of a tuple; None is in any
+    _COUNT: ("batch", "steps", "accumulate", "per_image", "validate", "targets.stride", "augment.power"),
+    _AMOUNT: (
+        "clip", "optimizer.decay", "schedule.warmup", "schedule.patience", "schedule.drops", "augment.rotation",
+        "augment.shift", "augment.snap", "augment.offset", "person.half_body_keypoints", "person.rotation",
+    ),
+    _POSITIVE: (
+        "optimizer.epsilon", "schedule.base", "schedule.gamma", "targets.sigma", "targets.cutoff", "targets.limb_width",
+        "augment.target", "preprocess.scale", "preprocess.std", "heatmaps.sigma", "crops.padding", "crops.pixel_std",
+    ),
+    _SHARE: (
+        "augment.flip", "augment.gain", "augment.jitter", "augment.jpeg", "augment.grey", "person.half_body",
+        "person.rotated", "person.flip",
+    ),
+    _DECAY: ("ema", "optimizer.momentum", "optimizer.betas", "person.scale"),
+    (lambda value: value >= 1 / 64, "0.015625 or more"): ("width",),
+    (lambda value: 0 <= value < 2**32, "0 or more and less than 2^32"): ("seed",),
+    (lambda value: 0 <= value <= 255, "numbers from 0 to 255"): ("augment.border",),
+    (lambda value: value > -math.inf, "a finite number"): (
+        "augment.joint_shift", "targets.paf_offset", "preprocess.mean",
+    ),
+}  # fmt: skip
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -194,52 +194,6 @@ def test_a_change_that_is_not_understood_is_one_line(change, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ("batch=0", "recipe: batch is 0; expected 1 or more"),
-        ("steps=-1", "recipe: steps is -1; expected 1 or more"),
-        ("accumulate=0", "recipe: accumulate is 0; expected 1 or more"),
-        ("validate=0", "recipe: validate is 0; expected 1 or more"),
-        ("targets.stride=0", "recipe: targets.stride is 0; expected 1 or more"),
-        ("seed=-1", "recipe: seed is -1; expected 0 or more"),
-        ("clip=nan", "recipe: clip is nan; expected 0 or more"),
-        ("accumulate=3", "recipe: batch 10 in 3 parts; expected parts of one size"),
-        ("augment.crop=100", "recipe: augment.crop 100; expected a multiple of the stride 8"),
-        ("augment.crop=0", "recipe: augment.crop 0; expected a multiple of the stride 8"),
-        ("schedule.base=0", "recipe: schedule.base is 0.0; expected a number above 0"),
-        ("schedule.base=nan", "recipe: schedule.base is nan; expected a number above 0"),
-        ("targets.sigma=0", "recipe: targets.sigma is 0.0; expected a number above 0"),
-        ("augment.scale=0,1", "recipe: augment.scale is 0 to 1; expected the lower factor first, both above 0"),
-        ("augment.scale=2,1", "recipe: augment.scale is 2 to 1; expected the lower factor first, both above 0"),
-        ("samples=persons", "recipe: samples persons: unknown (did you mean person?); choose one of person, image"),
-        ("main=none", "recipe: main none: unknown; choose one of caffe, keras, lightweight, everyone"),
-        ("neck=none", "recipe: neck none: unknown; choose one of paper, caffe, keras, tensorboy, lightweight"),
-        ("optimizer.velocity=c", "recipe: optimizer.velocity c: unknown; choose one of caffe, torch"),
-        ("schedule.law=x", "recipe: schedule.law x: unknown; choose one of steps, cosine, constant, plateau"),
-        ("targets.overlap=sum", "recipe: targets.overlap sum: unknown; choose one of max, sum_clipped"),
-        ("targets.paf_overlap=max", "recipe: targets.paf_overlap max: unknown; choose one of last, average"),
-        ("targets.rounding=up", "recipe: targets.rounding up: unknown; choose one of c, python, truncate"),
-        ("targets.head=nose", "recipe: targets.head nose: unknown; choose one of ear, eye"),
-        ("augment.follow=", "recipe: augment.follow : unknown; choose one of main, anywhere, people"),
-        ("augment.law=x", "recipe: augment.law x: unknown; choose one of uniform, log"),
-        ("augment.shift_in=x", "recipe: augment.shift_in x: unknown; choose one of crop, image"),
-        (
-            "augment.mirror=pixle",
-            "recipe: augment.mirror pixle: unknown (did you mean pixel?); choose one of pixel, edge",
-        ),
-        ("augment.interpolation=x", "recipe: augment.interpolation x: unknown; choose one of cubic, linear"),
-        ("augment.mask=x", "recipe: augment.mask x: unknown; choose one of cubic, area"),
-        ("augment.outside=x", "recipe: augment.outside x: unknown; choose one of keep, drop"),
-    ],
-)
-def test_a_value_that_cannot_be_trained_with_is_one_line(change, message):
-    with pytest.raises(UserError) as error:
-        recipe("zc", [change])
-
-    assert str(error.value) == message
-
-
 def test_an_unknown_recipe_is_refused():
     with pytest.raises(UserError, match=r"--recipe modren: unknown \(did you mean modern\?\); choose one of zc, kl"):
         recipe("modren")
