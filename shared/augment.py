@@ -16,7 +16,8 @@ class Augment:
 
     `follow`: "main" brings the middle of the main person's box to the middle of the crop and its height to
     `target` of the crop (the originals' target_dist); "anywhere" scales the image as a whole and takes any window
-    of it; "people" does so too, but places most of the windows on somebody.
+    of it; "people" does so too, but places most of the windows on somebody.  These windows begin at multiples of
+    `snap` px of the crop, as near as can be to where they were drawn; 0: wherever that is.
     `scale`: a factor in this range, drawn with `law` "uniform" or "log", and taken to the power `power` (H-Liu's code
     multiplies twice).  `rotation`: up to so many degrees to either side.  `shift`: the window moves by up to so many
     px on each axis, "crop" px or "image" px as `shift_in` says.  `flip`: probability of the mirror image; a mirrored
@@ -36,6 +37,7 @@ class Augment:
     crop: int = 368
     follow: str = "main"
     target: float = 0.6
+    snap: int = 0
     scale: tuple[float, float] = (0.5, 1.1)
     law: str = "uniform"
     power: int = 1
@@ -128,7 +130,8 @@ def draw(rng: np.random.Generator, size: tuple[int, int], boxes: np.ndarray, mai
         if spec.shift_in == "image":
             centre, shift = centre + shift, np.zeros(2)
         return _affine(tuple(centre), factor, angle, mirrored, tuple(shift), spec)
-    middle = _window(rng, size, boxes if spec.follow == "people" else boxes[:0], spec.crop / factor)
+    boxes = boxes if spec.follow == "people" else boxes[:0]
+    middle = _window(rng, size, boxes, spec.crop / factor, spec.snap / factor)
     return _affine(middle, factor, angle, mirrored, (0.0, 0.0), spec)
 
 
@@ -138,8 +141,13 @@ def _main(boxes: np.ndarray, spec: Augment) -> tuple[np.ndarray, float]:
     return np.array([x + width / 2, y + height / 2]) + spec.joint_shift, max(height, 1.0)
 
 
-def _window(rng: np.random.Generator, size: tuple[int, int], boxes: np.ndarray, side: float) -> tuple[float, float]:
-    """The middle of a window of `side` image px that lies on the image where it fits; else the image is centred."""
+def _window(
+    rng: np.random.Generator, size: tuple[int, int], boxes: np.ndarray, side: float, snap: float
+) -> tuple[float, float]:
+    """The middle of a window of `side` image px that lies on the image where it fits; else the image is centred.
+
+    Then its corner goes to the nearest multiple of `snap` px, if that is not 0.
+    """
     x, y = rng.uniform(0, size[1]), rng.uniform(0, size[0])
     if len(boxes) and rng.random() < _NEAR_A_PERSON:
         left, top, width, height = boxes[int(rng.integers(len(boxes)))].astype(np.float64)
@@ -149,6 +157,8 @@ def _window(rng: np.random.Generator, size: tuple[int, int], boxes: np.ndarray, 
         min(max(value, half), length - half) if length > side else length / 2
         for value, length in ((x, size[1]), (y, size[0]))
     ]
+    if snap:
+        placed = [round((value - half) / snap) * snap + half for value in placed]
     return placed[0] - 0.5, placed[1] - 0.5  # the image begins half a px before the middle of its first one
 
 

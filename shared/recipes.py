@@ -59,13 +59,16 @@ BUILTIN_SMALL = replace(  # drawn scenes are all of one size, and 20,000: little
     schedule=Schedule(law="cosine", base=3e-3, warmup=200), batch=8, ema=0.999, steps=16_000, validate=2000,
 )  # fmt: skip
 # A few pictures until they are learnt by heart: whether anything between file and AP is wrong.  One stage, since the
-# refinement of a network this narrow has 32 features for 38 fields; windows smaller than any picture, since one that
-# is larger holds it always at the same place, and a network that has seen it there only knows it there only.
+# refinement of a network this narrow has 32 features for 38 fields.  Windows begin at whole cells, as the picture does
+# when it is evaluated, so that the network sees the same pixels; they are nearly as high as COCO's pictures, since
+# what is near a window's border lacks its surroundings, and no larger, since a border in them is grey.
 OVERFIT = replace(
     MODERN, width=0.25, stages=1, norm=False,
-    augment=replace(augment.MODERN, crop=352, scale=(1.0, 1.0), rotation=0.0, flip=0.0, gain=0.0, offset=0.0),
+    augment=replace(
+        augment.MODERN, crop=424, snap=8, scale=(1.0, 1.0), rotation=0.0, flip=0.0, gain=0.0, offset=0.0,
+    ),
     optimizer=Optimizer("adamw", decay=0.0, groups="modern"),
-    schedule=Schedule(law="cosine", base=1e-3, warmup=50), batch=4, clip=100.0, ema=0.99, steps=4000, validate=1000,
+    schedule=Schedule(law="cosine", base=7e-4, warmup=50), batch=2, clip=100.0, ema=0.99, steps=13_000, validate=6500,
 )  # fmt: skip
 
 
@@ -103,7 +106,7 @@ HRNET_BUILTIN = replace(  # ours, small: w18 v1 on crops of 128x96, for the buil
     schedule=Schedule(law="cosine", base=2e-3, warmup=500), batch=16, ema=0.999, bf16=True, steps=16_000, validate=2000,
 )  # fmt: skip
 HRNET_BUILTIN_192 = replace(  # goes on with its weights (--init) on crops in which a px is less
-    HRNET_BUILTIN, size=(192, 128), schedule=Schedule(law="cosine", base=1e-3, warmup=200), steps=3000, validate=1000,
+    HRNET_BUILTIN, size=(192, 128), schedule=Schedule(law="cosine", base=1e-3, warmup=200), steps=6000,
 )  # fmt: skip
 LPN_BUILTIN = replace(HRNET_BUILTIN, model="lpn_18h", width=0.5, steps=3000, validate=1000)
 

@@ -83,5 +83,7 @@ def test_a_shipped_network_has_its_hash_in_the_docs_and_is_of_todays_recipe(path
     begin = json.loads(path.with_suffix(".log.jsonl").read_text().splitlines()[0])
 
     assert weights.sha256(path) in (ROOT / "docs" / "weights.md").read_text()
-    assert begin["recipe"] == json.loads(json.dumps(to_dict(BUILTIN_SMALL)))
+    today = json.loads(json.dumps(to_dict(BUILTIN_SMALL)))
+    assert today["augment"].pop("snap") == 0  # newer than the logs; 0 is how windows were drawn
+    assert begin["recipe"] == today
     assert begin["framework"] == ("keras" if path.stem.endswith("_keras") else "torch")

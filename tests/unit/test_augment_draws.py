@@ -136,6 +136,28 @@ def test_windows_of_tensorboy_are_anywhere_and_those_of_modern_mostly_on_people(
     assert share(MODERN) > 0.75
 
 
+@pytest.mark.parametrize("spec", [TENSORBOY, replace(MODERN, rotation=0.0)], ids=["tensorboy", "modern"])
+def test_a_snapped_window_begins_at_the_nearest_cell(spec):
+    """In px of the crop, from the image's corner; nothing else about the draw changes."""
+    free, snapped = draws(spec, 200), draws(replace(spec, snap=8), 200)
+
+    begins = np.array([moved(a, np.array([-0.5, -0.5]))[0] + 0.5 for a in snapped])
+    begins[:, 0] = [spec.crop - x if a.mirrored else x for a, x in zip(snapped, begins[:, 0], strict=True)]
+    np.testing.assert_allclose(begins, np.round(begins / 8) * 8, atol=1e-6)
+    shifts = np.array([a.matrix[:, 2] - b.matrix[:, 2] for a, b in zip(free, snapped, strict=True)])
+    assert 3.5 < np.abs(shifts).max() <= 4 + 1e-6
+    assert all((a.matrix[:, :2] == b.matrix[:, :2]).all() for a, b in zip(free, snapped, strict=True))
+
+
+def test_a_snapped_window_at_the_images_scale_has_the_images_own_pixels():
+    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    spec = replace(MODERN, crop=128, scale=(1.0, 1.0), rotation=0.0, flip=0.0, snap=8)
+
+    for affine in draws(spec, 20, size=(480, 640)):
+        x, y = (-affine.matrix[:, 2]).astype(int)
+        np.testing.assert_array_equal(augment.warp_image(image, affine, spec), image[y : y + 128, x : x + 128])
+
+
 @every_profile
 def test_an_image_without_people_is_cropped_too(spec):
     for affine in draws(spec, 5, np.zeros((0, 4)), main=False):
