@@ -1,7 +1,6 @@
 """Small networks with random weights, for the tests that compare runtimes."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,24 +25,6 @@ def _random_arrays(spec: Any, seed: int) -> Arrays:
             array = rng.standard_normal(shape) * 0.05
         arrays[name] = array.astype(np.float32)
     return arrays
-
-
-_FIGURE = "figure"
-
-
-@pytest.fixture
-def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Takes a line that the run prints at its end: what was measured, not only that it passed."""
-    return partial(record_property, _FIGURE)
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
-    lines = {line for report in reports for name, line in report.user_properties if name == _FIGURE}
-    if lines:
-        terminalreporter.section("largest differences, as a share of the stage's maximum")
-        for line in sorted(lines):
-            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import simplejpeg
 
 from shared.errors import UserError
 from shared.image import encoded
-from tests.unit.damage import DAMAGE, END, jpeg, scene
+from tests.unit.damage import DAMAGE, END, SECTOR, jpeg, scene
 
 MINI = Path(__file__).parents[3] / "shared" / "data" / "coco_mini" / "images"
 OPENCV = {
@@ -84,6 +84,38 @@ def test_damage_is_refused(kind, flags):
     assert (by_opencv(damaged) != by_opencv(whole)).any()
     encoded(whole, "whole").check()
     refused(damaged, "Corrupt JPEG data: |Unsupported marker")
+
+
+AT_RANDOM = {  # kind -> what it does at a place of n bytes, and the least share that is to be seen
+    "cut, and an end marker": (lambda data, at: data[:at] + END, 1.0),
+    "5,000 bytes missing": (lambda data, at: data[:at] + data[at + 5000 :], 1.0),
+    "4,096 bytes zeroed": (lambda data, at: data[:at] + bytes(SECTOR) + data[at + SECTOR :], 0.98),
+    "512 bytes zeroed": (lambda data, at: data[:at] + bytes(512) + data[at + 512 :], 0.9),
+    "a byte missing": (lambda data, at: data[:at] + data[at + 1 :], 0.15),
+    "a bit flipped": (lambda data, at: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], 0.1),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MINI.is_dir(), reason="needs ../shared/data/coco_mini")
+@pytest.mark.parametrize("kind", AT_RANDOM)
+def test_how_much_damage_of_photographs_is_seen(kind, figure):
+    damage, least = AT_RANDOM[kind]
+    rng, seen = np.random.default_rng(0), []
+    for path in sorted(MINI.glob("*.jpg")):
+        data = path.read_bytes()
+        start = data.index(b"\xff\xda") + 14  # the compressed data
+        for place in rng.integers(start, len(data) - 5002, 24):
+            at = place // SECTOR * SECTOR if "4,096" in kind and place // SECTOR * SECTOR > start else place
+            try:
+                encoded(damage(data, int(at)), path.name).check()
+            except UserError:
+                seen.append(1)
+            else:
+                seen.append(0)
+
+    figure(f"damaged JPEGs, {kind}: {100 * np.mean(seen):.1f} % of {len(seen)} seen")
+    assert least <= np.mean(seen)
 
 
 @pytest.mark.parametrize("byte", [b"\0", b"\x7f", b"\xff\0"])

@@ -9,6 +9,8 @@ import pytest
 from shared.codec import crops, heatmaps, keypoints
 from shared.scenes import dataset
 
+pytestmark = pytest.mark.slow  # the whole split
+
 EXACT = 0.05  # px of the crop
 BOUNDS = {  # target, decoder -> px inside of the crop from where on it holds; the worst and the mean error, px
     ("dark", "dark"): (20, EXACT, 0.01),  # the half of DARK's blur, 5 cells of 4 px
@@ -26,13 +28,30 @@ def test_targets_of_the_built_in_benchmark_decode_to_its_keypoints(target, decod
 
     away = errors(target, decoder, size, inside)
 
-    assert len(away) > 300
+    assert len(away) > 5000
     assert away.max() <= worst
     assert away.mean() <= mean
     if worst > EXACT:
         assert away.max() > 0.95 * worst  # and no better
     else:
         assert errors(target, "argmax", size, inside).max() > EXACT
+
+
+@pytest.mark.parametrize(
+    ("decoder", "size", "inside", "most", "worst"),
+    [
+        ("dark", (128, 96), 0, 0.05, 3.0), ("dark", (256, 192), 0, 0.003, 2.0), ("dark", (384, 288), 0, 0.003, 4.0),
+        ("udp", (128, 96), 0, 0.02, 3.5), ("udp", (256, 192), 0, 0.002, 3.5), ("udp", (384, 288), 0, 0.002, 5.5),
+        ("dark", (384, 288), 20, 0.002, 0.4),  # the blur of 3 cells reaches farther
+    ],
+)  # fmt: skip
+def test_near_the_border_a_few_keypoints_are_farther_off(decoder, size, inside, most, worst, figure):
+    away = errors(decoder, decoder, size, inside)
+
+    share, of = (away > EXACT).mean(), f"{decoder}, {size[0]}x{size[1]}, {inside} px inside"
+    figure(f"{of}: {100 * share:.2f} % of keypoints beyond {EXACT} px, at most {away.max():.1f}")
+    assert 0 < share <= most
+    assert away.max() <= worst
 
 
 def errors(target, decoder, size, inside):
@@ -53,8 +72,8 @@ def errors(target, decoder, size, inside):
 
 @cache
 def people_of_the_benchmark():
-    """Boxes as they are evaluated with, and keypoints, of some scenes."""
-    raw = dataset.annotations("val", range(16))
+    """Boxes as they are evaluated with, and keypoints."""
+    raw = dataset.annotations("val")
     sizes = {image["id"]: (image["height"], image["width"]) for image in raw["images"]}
     people = [a for a in raw["annotations"] if not a["iscrowd"] and a["num_keypoints"]]
     boxes, _ = crops.clean_box([a["bbox"] for a in people], np.array([sizes[a["image_id"]] for a in people]))
