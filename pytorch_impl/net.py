@@ -91,16 +91,14 @@ def load(
 
 
 def _read_state(path: Path, model: str | None) -> tuple[Arrays, ModelInfo]:
-    arrays = dict(weights.read_native(path))
-    shapes = {name: tuple(np.shape(array)) for name, array in arrays.items()}
-    info = weights.read_info(path)
+    arrays, info = dict(weights.read_native(path)), weights.read_info(path)
     if "state_dict" in arrays or any(name.startswith("module.") for name in arrays):
         raise WeightError(
             f"{path}: a training's checkpoint, whose weights have other names; bring it in with "
             f"python converters/convert.py {path} --out NAME.safetensors"
         )
     if info is None:
-        spec = catalogue.infer(shapes, str(path), model)
+        spec = catalogue.infer({name: tuple(np.shape(array)) for name, array in arrays.items()}, str(path), model)
         if catalogue.top_down(spec):
             raise WeightError(
                 f"{path}: holds {spec.name}, and does not say the size and the colours of its input; bring it in with "

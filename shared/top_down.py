@@ -32,10 +32,6 @@ class Boxes:
         return len(self.boxes)
 
 
-def _crops(decoder: KeypointSpec) -> CropSpec:
-    return crops.UDP if decoder.refine == "udp" else crops.MSRA
-
-
 def ground_truth(dataset: Dataset, records: Iterable[ImageRecord]) -> dict[int, Boxes]:
     """Image id -> the boxes of its annotated people with a keypoint, clipped as published; each has the score 1.
 
@@ -102,7 +98,7 @@ class TopDown:
         own = net.info.decoder
         self.spec = keypoints.decoder(decoder or own or "argmax", published_sigma(self.size))
         self.crop = _crops(self.spec)
-        if own and self.crop != _crops(keypoints.KEYPOINTS[own]):
+        if own and self.crop != _crops(keypoints.decoder(own)):
             raise UserError(
                 f"--decoder {decoder}: takes crops cut by the rule {self.crop.name}, the network learnt from those of "
                 f"{own}; leave --decoder out"
@@ -169,3 +165,8 @@ class TopDown:
             return np.asarray(heat)
         mirrored = self.net(np.ascontiguousarray(inputs[:, :, ::-1]))["heat"]
         return keypoints.merge_flipped(heat, mirrored, self.skeleton.flip, self.shift)
+
+
+def _crops(decoder: KeypointSpec) -> CropSpec:
+    """Which crops heatmaps belong to that a decoder reads."""
+    return crops.UDP if decoder.refine == "udp" else crops.MSRA

@@ -1,6 +1,7 @@
 """The training commands: options, the loop, checkpoints.  A framework gives `Trainer`, which takes one step."""
 
 import argparse
+import math
 import signal
 import sys
 from collections import defaultdict
@@ -178,7 +179,7 @@ class _Loop:
             self.trainer.set_state(found.state)
         average = self.trainer.ranks.average
         mine = checkpoint.fingerprint(self.position.step, self.trainer.arrays()) if self.share.size > 1 else 0
-        if average(float(average(mine) != mine)):
+        if average(float(not math.isclose(average(mine), mine))):
             raise UserError(
                 f"--out {self.out}: the processes do not begin alike, this one with step {self.position.step}; "
                 "expected one folder on a disk that all of them see, and the same file in --init"

@@ -13,6 +13,8 @@ from shared.weights import read
 from tests.commands import trainings
 from tests.unit.drawn import Drawn
 
+pytestmark = pytest.mark.slow
+
 
 def deterministic(name):
     """Whether a framework takes only algorithms whose result does not depend on timing."""
@@ -39,7 +41,6 @@ def switched_off(name):
         config.disable_op_determinism()
 
 
-@pytest.mark.slow
 @trainings.both
 def test_a_deterministic_training_gives_the_same_weights_again(train, switched_off, name):
     assert not deterministic(name)

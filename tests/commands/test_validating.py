@@ -13,6 +13,8 @@ from shared.arch.rows import NORM_EPSILON, Conv
 from shared.weights import SHIPPED, read
 from tests.commands import trainings
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = ("AP", "AP50", "AP75")
 
 

@@ -1,12 +1,17 @@
 """The loss of a validation against a direct computation: a network of zeros, whose maps are its last biases."""
 
+import shlex
+from argparse import Namespace
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from eval.cli import main
 from shared import framework, validation
+from shared.arch import catalogue
 from shared.initial import initial
 from shared.recipes import MODERN
 from shared.samples import Pipeline
@@ -28,6 +33,32 @@ def start(seed: int = 0) -> Arrays:
     last = {f"{name}.bias" for name in spec.stage_outputs()}
     draw = {name: rng.uniform(-1, 1, shape) for name, shape in spec.tensors().items() if name in last}
     return {name: np.float32(draw.get(name, np.zeros(shape))) for name, shape in spec.tensors().items()}
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "wanted"),
+    [
+        ("coco18", {}, {"data": "builtin", "boxes": None}),
+        ("pose_hrnet_w32", {}, {"data": "builtin", "boxes": "gt"}),
+        ("lpn_50", {"data": "packed"}, {"data": "coco", "boxes": "gt", "images": Path("FOLDER")}),
+        (
+            "coco18",
+            {"data": "coco", "val_annotations": "my val.json", "val_images": "val"},
+            {"data": "coco", "boxes": None, "annotations": Path("my val.json"), "images": Path("val")},
+        ),
+        ("lpn_50", {"data": "mpii"}, {"data": "mpii", "boxes": None, "annotations": Path("FILE")}),
+    ],
+)
+def test_the_command_that_a_training_ends_with_is_one_of_the_evaluation(model, options, wanted):
+    given = {"data": "builtin", "val_annotations": None, "val_images": None, **options}
+
+    said = validation.command("keras", Path("a b.safetensors"), catalogue.spec(model), Namespace(**given))
+
+    python, script, *arguments = shlex.split(said)
+    found = vars(main.parser().parse_args(arguments))
+    wanted = {**wanted, "framework": "keras", "weights": Path("a b.safetensors"), "decoder": None}
+    assert (python, script) == ("python", "eval/run.py")
+    assert {name: found[name] for name in wanted} == wanted
 
 
 @cache

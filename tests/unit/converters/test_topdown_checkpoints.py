@@ -195,6 +195,7 @@ def test_a_state_dict_that_does_not_say_its_input_is_brought_in_first(tmp_path, 
         pytorch_impl.load(save(network("lpn_18h")[1], tmp_path / "w.pth"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "framework"), [("w.pth", "torch"), ("w.weights.h5", "keras")])
 def test_a_frameworks_own_file_keeps_size_and_colours(tmp_path, network, name, framework):
     arrays, tensors, spec = network("lpn_50")
