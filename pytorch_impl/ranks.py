@@ -9,6 +9,10 @@ from torch.distributed.nn import functional as collective
 from shared.errors import UserError
 from shared.loader import Share
 
+# Networks that have processes in common are never freed: the last of them frees Gloo's threads, and waits for one
+# that waits for Python's lock, which it holds itself (pytorch/pytorch#190489 and #56297).
+_KEPT: list[nn.Module] = []
+
 
 class Ranks:
     """This process among those that torchrun started; alone without torchrun.  `device` is where it computes."""
@@ -55,7 +59,9 @@ class Ranks:
         for module in network.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = _JointNorm
-        return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
+        joined = nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
+        _KEPT.append(joined)
+        return joined
 
     def wait(self) -> None:
         """Return when every process has come here."""

@@ -1,10 +1,13 @@
 """What processes that train together agree on, with the others' part played: how they begin, skip, and stop."""
 
+import gc
 import json
 import signal
+import weakref
 from itertools import count
 
 import pytest
+from torch import nn
 
 import keras_impl.ranks
 import pytorch_impl.ranks
@@ -62,6 +65,19 @@ def test_a_signal_to_one_process_stops_all_with_a_checkpoint_of_their_step(train
     monkeypatch.undo()
     assert train("--resume", steps=4).code == 0
     assert steps(done.out) == [1, 2, 3, 4]
+
+
+def test_a_network_that_processes_have_in_common_is_never_freed(monkeypatch):
+    """To free it can wait for ever; see docs/decisions/0006-training.md."""
+    monkeypatch.setattr(nn.parallel, "DistributedDataParallel", lambda network, **_: nn.Sequential(network))
+    monkeypatch.setattr(pytorch_impl.ranks, "_KEPT", [])
+    ranks = pytorch_impl.ranks.Ranks()
+    ranks.size = 2
+
+    joined = weakref.ref(ranks.together(nn.Conv2d(3, 4, 3)))
+    gc.collect()
+
+    assert joined() is not None
 
 
 def test_what_a_process_without_a_log_skips_is_told_all_the_same(tmp_path, capsys):
