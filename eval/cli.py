@@ -43,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
         "--decoder",
         help="fast (default), device (the same on a GPU), or a published one: reference, reference-hl, -tensorboy, "
         "-openpose; for networks of one person argmax, argmax-plain, softargmax (LPN's published numbers), "
-        "softargmax-mpii (the same, on MPII), dark, udp; default what the weights were trained for, else argmax",
+        "softargmax-mpii (the same, on MPII), dark, udp, dark-border, udp-border; default what the weights were "
+        "trained for, else argmax",
     )
     p.add_argument("--fit", help="geometry other than the decoder's own: kl, hl, tensorboy, openpose, ...")
     p.add_argument("--boxes", help="of networks of one person: gt, or a file of COCO detections")

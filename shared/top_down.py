@@ -169,4 +169,4 @@ class TopDown:
 
 def _crops(decoder: KeypointSpec) -> CropSpec:
     """Which crops heatmaps belong to that a decoder reads."""
-    return crops.UDP if decoder.refine == "udp" else crops.MSRA
+    return crops.UDP if decoder.udp else crops.MSRA

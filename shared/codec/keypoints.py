@@ -1,6 +1,6 @@
 """From the heatmaps of crops to keypoints: argmax, soft-argmax, DARK and UDP; and the flip test."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -14,6 +14,8 @@ _FLOOR = -80.0  # of the exponents of a softmax: what is below e^-80 of the peak
 _DARK_RANGE = (1e-10, np.inf)  # of a blurred map, before its logarithm is taken
 _UDP_RANGE = (1e-3, 50.0)
 _UDP_RIDGE = float(np.finfo(np.float32).eps)  # added to the diagonal of the Hessian
+_Log = Callable[[int, int], np.ndarray]  # (dx, dy) -> (N, K), a map's logarithm so many cells from the middle
+_Differences = tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray, np.ndarray]  # gradient; xx, xy, yy
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class KeypointSpec:
     `refine`: "quarter" steps a quarter of a cell towards the higher neighbour on each axis, from the nearest cell and
     if that is neither in the two first nor in the last row and column; "dark" and "udp" step to the vertex of the
     paraboloid through the logarithm of the blurred map, with differences over two cells and one; None leaves it.
+    As published, beyond the border the blur finds 0, "udp" the edge again, and "dark" takes no step there.
+    "dark-border" and "udp-border" use cells of the map only: where the blur would take others, the paraboloid is the
+    one that fits best, and a keypoint is at most a cell outside.
     `kernel`: cells, of the blur: 11 for a sigma of 2, 17 for 3.
     `bias`: px of the image, subtracted from x and y at the end (TEST.BIAS of lpn-pytorch).
     """
@@ -35,6 +40,11 @@ class KeypointSpec:
     kernel: int = 11
     bias: float = 0.0
 
+    @property
+    def udp(self) -> bool:
+        """Whether it reads the heatmaps of crops that are cut by the rule "udp"."""
+        return self.refine in ("udp", "udp-border")
+
 
 ARGMAX = KeypointSpec("argmax")  # SimpleBaseline, HRNet with POST_PROCESS
 PLAIN = KeypointSpec("argmax-plain", refine=None)
@@ -42,8 +52,12 @@ SOFTARGMAX = KeypointSpec("softargmax", beta=160.0)  # lpn-pytorch, humanpose.py
 SOFTARGMAX_MPII = replace(SOFTARGMAX, name="softargmax-mpii", bias=1.0)  # lpn-pytorch's configuration for MPII
 DARK = KeypointSpec("dark", refine="dark")  # DarkPose; mmpose, MSRAHeatmap with unbiased
 UDP = KeypointSpec("udp", refine="udp")  # UDP-Pose; mmpose, UDPHeatmap of type gaussian
+DARK_BORDER = KeypointSpec("dark-border", refine="dark-border")  # ours, as the next: right up to the border
+UDP_BORDER = KeypointSpec("udp-border", refine="udp-border")
 
-KEYPOINTS = {spec.name: spec for spec in (ARGMAX, PLAIN, SOFTARGMAX, SOFTARGMAX_MPII, DARK, UDP)}
+KEYPOINTS = {
+    spec.name: spec for spec in (ARGMAX, PLAIN, SOFTARGMAX, SOFTARGMAX_MPII, DARK, UDP, DARK_BORDER, UDP_BORDER)
+}
 
 
 def decoder(name: str, sigma: float = 2.0) -> KeypointSpec:
@@ -72,8 +86,7 @@ def decode(heat: np.ndarray, spec: KeypointSpec = ARGMAX) -> np.ndarray:
     if spec.refine == "quarter":
         xy = xy + _quarter(heat, xy)
     elif spec.refine is not None:
-        step = _dark if spec.refine == "dark" else _udp
-        xy = xy + np.where((highest > 0)[..., None], step(heat, xy, highest, spec), 0)
+        xy = xy + np.where((highest > 0)[..., None], _to_vertex(heat, xy, highest, spec), 0)
     return np.concatenate([xy, score[..., None]], axis=-1).astype(np.float32)
 
 
@@ -156,35 +169,67 @@ def _inner(heat: np.ndarray, cell: np.ndarray, margin: int) -> np.ndarray:
     return ~np.asarray(near.any(axis=-1, keepdims=True))
 
 
-def _dark(heat: np.ndarray, xy: np.ndarray, highest: np.ndarray, spec: KeypointSpec) -> np.ndarray:
-    """(N, K, 2): DARK's step, 0 within two cells of the border."""
+def _to_vertex(heat: np.ndarray, xy: np.ndarray, highest: np.ndarray, spec: KeypointSpec) -> np.ndarray:
+    """(N, K, 2): the step of DARK or UDP."""
+    differences, reach, limits = (_udp, 1, _UDP_RANGE) if spec.udp else (_dark, 2, _DARK_RANGE)
     maps, factor = _blurred(heat, highest, spec.kernel)
     cell = np.floor(xy + 0.5).astype(np.intp)
 
     def log(dx: int, dy: int) -> np.ndarray:
-        return np.log(np.clip(_at(maps, cell, dx, dy) * factor, *_DARK_RANGE), dtype=np.float64)
+        return np.log(np.clip(_at(maps, cell, dx, dy) * factor, *limits), dtype=np.float64)
 
+    step = _newton(*differences(log))
+    if spec.refine in (DARK_BORDER.refine, UDP_BORDER.refine):
+        margin = reach + spec.kernel // 2
+        near = np.asarray(((cell < margin) | (cell >= np.array(heat.shape[2:0:-1]) - margin)).any(axis=-1))
+        found = cell[near] + _fitted(heat, cell, near, spec.kernel)
+        step[near] = np.clip(found, -1, heat.shape[2:0:-1]) - cell[near]
+        return step
+    return step if spec.udp else np.where(_inner(heat, cell, 2), step, 0)
+
+
+def _fitted(heat: np.ndarray, cell: np.ndarray, chosen: np.ndarray, kernel: int) -> np.ndarray:
+    """(M, 2): from the chosen cells to the vertex of the paraboloid that fits the logarithm of the map around them.
+
+    Least squares over those cells of the map that a blur of `kernel` cells would take, each weighted by the square of
+    its value: so much surer is its logarithm.  0 where the vertex is no maximum, or farther away than sigma.
+    Source: Guo, A simple algorithm for fitting a Gaussian function, IEEE Signal Processing Magazine 28 (2011).
+    """
+    reach, sigma = kernel // 2, (kernel + 1) / 6
+    dy, dx = (offsets.ravel() for offsets in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    n, k = np.nonzero(chosen)
+    x, y = (cell[chosen][:, axis, None] + offsets for axis, offsets in enumerate((dx, dy)))
+    inside = (x >= 0) & (x < heat.shape[2]) & (y >= 0) & (y < heat.shape[1])
+    x, y = np.clip(x, 0, heat.shape[2] - 1), np.clip(y, 0, heat.shape[1] - 1)
+    values = np.maximum(np.float64(heat[n[:, None], y, x, k[:, None]]), _DARK_RANGE[0])
+    values /= values.max(axis=1, keepdims=True, initial=_DARK_RANGE[0])
+    terms = np.stack([np.ones_like(dx), dx, dy, dx * dx / 2, dx * dy, dy * dy / 2], axis=-1)  # (cells, 6)
+    weighted = (values**2 * inside)[..., None] * terms
+    normal = np.swapaxes(weighted, 1, 2) @ terms
+    found = np.linalg.pinv(normal, hermitian=True) @ (np.swapaxes(weighted, 1, 2) @ np.log(values)[..., None])
+    _, gx, gy, xx, xy, yy = np.moveaxis(found[..., 0], -1, 0)
+    step = _newton((gx, gy), xx, xy, yy)
+    right = (xx < 0) & (xx * yy > xy * xy) & (np.abs(step).max(axis=-1, initial=0) <= sigma)
+    return np.where(right[:, None], step, 0)
+
+
+def _dark(log: _Log) -> _Differences:
+    """Over two cells."""
     middle = log(0, 0)
     gradient = (log(1, 0) - log(-1, 0)) / 2, (log(0, 1) - log(0, -1)) / 2
     xx = (log(2, 0) - 2 * middle + log(-2, 0)) / 4
     yy = (log(0, 2) - 2 * middle + log(0, -2)) / 4
-    xy_ = (log(1, 1) - log(1, -1) - log(-1, 1) + log(-1, -1)) / 4
-    return np.where(_inner(heat, cell, 2), _newton(gradient, xx, xy_, yy), 0)
+    xy = (log(1, 1) - log(1, -1) - log(-1, 1) + log(-1, -1)) / 4
+    return gradient, xx, xy, yy
 
 
-def _udp(heat: np.ndarray, xy: np.ndarray, highest: np.ndarray, spec: KeypointSpec) -> np.ndarray:
-    """(N, K, 2): UDP's step; beyond the border the map repeats its edge."""
-    maps, factor = _blurred(heat, highest, spec.kernel)
-    cell = np.floor(xy + 0.5).astype(np.intp)
-
-    def log(dx: int, dy: int) -> np.ndarray:
-        return np.log(np.clip(_at(maps, cell, dx, dy) * factor, *_UDP_RANGE), dtype=np.float64)
-
+def _udp(log: _Log) -> _Differences:
+    """Over one cell."""
     middle, right, left, below, above = log(0, 0), log(1, 0), log(-1, 0), log(0, 1), log(0, -1)
     gradient = (right - left) / 2, (below - above) / 2
     xx, yy = right - 2 * middle + left + _UDP_RIDGE, below - 2 * middle + above + _UDP_RIDGE
-    xy_ = (log(1, 1) - right - below + 2 * middle - left - above + log(-1, -1)) / 2
-    return _newton(gradient, xx, xy_, yy)
+    xy = (log(1, 1) - right - below + 2 * middle - left - above + log(-1, -1)) / 2
+    return gradient, xx, xy, yy
 
 
 def _blurred(heat: np.ndarray, highest: np.ndarray, kernel: int) -> tuple[np.ndarray, np.ndarray]:

@@ -91,6 +91,62 @@ def test_the_other_step_or_blur_would_be_seen(name, other):
         assert np.abs(decode(heat, spec) - wanted).max() > 1000 * STEP
 
 
+def plain_fit(plane, x, y, kernel):
+    """The step to the vertex of the paraboloid of log values, by weighted least squares as NumPy solves them."""
+    half, rows, values = kernel // 2, [], []
+    for v in range(max(0, y - half), min(plane.shape[0], y + half + 1)):
+        for u in range(max(0, x - half), min(plane.shape[1], x + half + 1)):
+            value = max(float(plane[v, u]), 1e-10) / plane.max()
+            rows.append(value * np.array([1, u - x, v - y, (u - x) ** 2 / 2, (u - x) * (v - y), (v - y) ** 2 / 2]))
+            values.append(value * math.log(value))
+    _, gx, gy, xx, xy, yy = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
+    step = -np.linalg.inv([[xx, xy], [xy, yy]]) @ (gx, gy)
+    if xx >= 0 or xx * yy <= xy * xy or np.abs(step).max() > (kernel + 1) / 6:
+        step = np.zeros(2)
+    cell = np.array([x, y])
+    return np.clip(cell + step, -1, plane.shape[::-1]) - cell
+
+
+@pytest.mark.parametrize("sigma", [2.0, 3.0])
+@pytest.mark.parametrize(("name", "margin"), [("dark", 7), ("udp", 6)])
+def test_near_the_border_a_paraboloid_is_fitted_and_elsewhere_all_is_as_published(name, margin, sigma):
+    heat, spec = noisy(), keypoints.decoder(f"{name}-border", sigma)
+    cells, published = decode(heat, keypoints.PLAIN)[..., :2], decode(heat, keypoints.decoder(name, sigma))
+    margin += round(3 * sigma) - 6
+    h, w = heat.shape[1:3]
+    near = ((cells < margin) | (cells >= np.array([w, h]) - margin)).any(axis=-1)
+    near[:, 0] = False  # nothing above 0
+
+    found = decode(heat, spec)
+
+    np.testing.assert_array_equal(found[~near], published[~near])
+    assert 10 < near.sum() < near.size - 10
+    for n, k in zip(*np.nonzero(near), strict=True):
+        x, y = cells[n, k].astype(int)
+        wanted = cells[n, k] + plain_fit(heat[n, ..., k], x, y, spec.kernel)
+        np.testing.assert_allclose(found[n, k, :2], wanted, atol=STEP)
+    assert (found[..., 2] == published[..., 2]).all()
+
+
+@pytest.mark.parametrize("name", ["dark", "udp"])
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.03])
+def test_near_the_border_the_fit_is_nearer_than_what_is_published(name, noise):
+    """Px of the crop, of keypoints up to seven cells from the border; noise as a share of a peak."""
+    rng, target = np.random.default_rng(2), heatmaps.HEATMAPS[name]
+    last = np.array(SIZE[::-1]) - 1
+    points = np.concatenate([rng.uniform(0, last, (60, 17, 2)), np.ones((60, 17, 1))], axis=-1)
+    near = np.minimum(points[..., :2], last - points[..., :2]).min(axis=-1) < 28
+    heat, _ = encode(points, SIZE, target)
+    heat = (heat + rng.normal(0, noise, heat.shape)).astype(np.float32)
+
+    published, ours = (
+        np.abs(decode(heat, KEYPOINTS[spec])[..., :2] * heatmaps._steps(SIZE, target) - points[..., :2])[near].mean()
+        for spec in (name, f"{name}-border")
+    )
+
+    assert ours < 0.85 * published
+
+
 @pytest.mark.parametrize("spec", KEYPOINTS.values(), ids=KEYPOINTS)
 def test_a_batch_is_its_maps_one_by_one(spec):
     heat = noisy()

@@ -24,6 +24,8 @@ from tests.unit.test_top_down import Placed
         ("dark", "softargmax", "softargmax", crops.MSRA),
         ("udp", None, "udp", crops.UDP),
         ("udp", "udp", "udp", crops.UDP),
+        ("udp", "udp-border", "udp-border", crops.UDP),
+        ("dark", "dark-border", "dark-border", crops.MSRA),
     ],
 )
 def test_the_decoder_is_the_one_asked_for_or_that_of_the_training(trained, asked, found, crop):
@@ -32,7 +34,9 @@ def test_the_decoder_is_the_one_asked_for_or_that_of_the_training(trained, asked
     assert (predictor.spec.name, predictor.crop) == (found, crop)
 
 
-@pytest.mark.parametrize(("trained", "asked"), [("udp", "dark"), ("udp", "argmax"), ("argmax", "udp"), ("dark", "udp")])
+@pytest.mark.parametrize(
+    ("trained", "asked"), [("udp", "dark"), ("udp", "argmax"), ("argmax", "udp"), ("dark", "udp-border")]
+)
 def test_a_decoder_of_other_crops_is_refused(trained, asked):
     with pytest.raises(UserError, match=rf"--decoder {asked}: takes crops cut by the rule .* of {trained}; leave"):
         TopDown(Placed(decoder=trained), asked)
