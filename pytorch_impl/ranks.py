@@ -1,10 +1,10 @@
 """The processes that train together: torchrun starts them, gloo or nccl joins them."""
 
 import os
+from typing import Any, cast
 
 import torch
 from torch import distributed, nn
-from torch.distributed.nn import functional as collective
 
 from shared.errors import UserError
 from shared.loader import Share
@@ -59,7 +59,7 @@ class Ranks:
         for module in network.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = _JointNorm
-        joined = nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
+        joined = nn.parallel.DistributedDataParallel(network, forward_sync_buffers=False)
         _KEPT.append(joined)
         return joined
 
@@ -74,6 +74,24 @@ class Ranks:
             distributed.destroy_process_group()
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, and of their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        values = values.clone()
+        distributed.all_reduce(values)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return _Sum.forward(ctx, gradient)
+
+
+def _total(values: torch.Tensor) -> torch.Tensor:
+    return cast(torch.Tensor, _Sum.apply(values))
+
+
 class _JointNorm(nn.BatchNorm2d):
     """A batch norm over the samples of all processes, which must have as many each; PyTorch's own needs a GPU."""
 
@@ -83,8 +101,8 @@ class _JointNorm(nn.BatchNorm2d):
         size = distributed.get_world_size()
         axes, shape = (0, 2, 3), (1, -1, 1, 1)
         values = x.float()
-        mean = collective.all_reduce(values.mean(axes)) / size
-        variance = collective.all_reduce((values - mean.view(shape)).square().mean(axes)) / size
+        mean = _total(values.mean(axes)) / size
+        variance = _total((values - mean.view(shape)).square().mean(axes)) / size
         n = size * values.numel() / values.shape[1]
         learnt = ((self.running_mean, mean), (self.running_var, variance * n / (n - 1)))
         with torch.no_grad():
