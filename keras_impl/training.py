@@ -1,6 +1,6 @@
 """One step of training: losses over every branch of every stage, gradients, optimiser, moving average."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -170,6 +170,21 @@ class Trainer:
 def deterministic() -> None:
     """Only algorithms whose result does not depend on timing; slower."""
     tf.config.experimental.enable_op_determinism()
+
+
+def convolution(ranks: Ranks, bf16: bool) -> Callable[[], object]:
+    """A function that computes a convolution and its gradient as a step does, for its time."""
+    layer = keras.layers.Conv2D(32, 3, padding="same", dtype="mixed_bfloat16" if bf16 else "float32")
+    images = ops.ones((2, 46, 46, 32))
+    layer.build(images.shape)
+
+    @tf.function
+    def gradient() -> Any:
+        with tf.GradientTape() as tape:
+            loss = ops.mean(ops.square(ops.cast(layer(images), "float32")))
+        return tape.gradient(loss, layer.kernel.value)
+
+    return lambda: np.asarray(gradient())
 
 
 class _Epsilon:

@@ -1,6 +1,6 @@
 """One step of training: losses over every branch of every stage, gradients, optimiser, moving average."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -151,6 +151,20 @@ def deterministic() -> None:
     """Only algorithms whose result does not depend on timing; slower on a GPU."""
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
+
+
+def convolution(ranks: Ranks, bf16: bool) -> Callable[[], object]:
+    """A function that computes a convolution and its gradient as a step does, for its time."""
+    layer = nn.Conv2d(32, 32, 3, padding=1).to(ranks.device)
+    images = torch.ones(2, 32, 46, 46, device=ranks.device)
+
+    def run() -> object:
+        with torch.autocast(ranks.device.type, torch.bfloat16, enabled=bf16):
+            maps = layer(images)
+        (gradient,) = torch.autograd.grad(maps.float().square().mean(), [layer.weight])
+        return gradient.numpy(force=True)  # as late as it is there
+
+    return run
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class Position:
 
 def train(name: str, options: argparse.Namespace) -> int:
     """Train with a framework ("torch" or "keras"); the exit code."""
-    from shared import framework, recipes
+    from shared import framework, precision, recipes
     from shared.data import sources
     from shared.initial import from_file, initial
     from shared.samples import pipeline
@@ -115,6 +116,10 @@ def train(name: str, options: argparse.Namespace) -> int:
     about = _about(name, recipe, source, options.init)
     loop = _Loop(name, trainer, pipeline(source, recipe), benchmark, info, about, out, options)
     loop.begin(resumed)
+    if recipe.bf16 and not resumed and ranks.rank == 0:
+        advice = precision.advice(partial(training.convolution, ranks))
+        if advice:
+            print(advice, file=sys.stderr)
     try:
         code = loop.run()
     except OSError as error:

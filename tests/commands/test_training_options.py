@@ -7,6 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from pytorch_impl.training import Trainer
+from shared import precision
 from shared.arch.rows import tensors, vgg
 from shared.data import sources
 from shared.weights import read
@@ -173,3 +174,10 @@ def test_a_training_starts_from_a_vgg_19(train, torchvisions):
     refused = train("--init", path, out="narrow")
     assert refused.code == 2
     assert "set width=1 or leave VGG-19 out" in refused.said
+
+
+@pytest.mark.parametrize(("bf16", "times", "told"), [("true", 7, True), ("true", 1, False), ("false", 7, False)])
+def test_the_command_tells_it_when_it_starts(train, monkeypatch, bf16, times, told):
+    monkeypatch.setattr(precision, "cost", lambda convolution: times)
+
+    assert ("bfloat16: a convolution takes" in train(bf16=bf16).said) == told
