@@ -89,7 +89,7 @@ def report(options: argparse.Namespace) -> Report:
         _, info = read(weights)
         chosen = variants(info.spec.stages, options.threads)
         files = _converted(weights, Path(folder))
-        nets = {variant: _load(variant, weights, files) for variant in chosen}
+        nets = {variant: net for variant in chosen if (net := _load(variant, weights, files))}
     images = np.random.default_rng(0).random((_BATCH, HEIGHT, HEIGHT, 3), np.float32) - 0.5
     works = {str(v): partial(net, images[: v.batch]) for v, net in nets.items()}
     times = harness.measure(works, options.seconds)
@@ -130,9 +130,16 @@ def _converted(weights: Path, folder: Path) -> dict[bool, Path]:
     return files
 
 
-def _load(variant: Variant, weights: Path, files: Mapping[bool, Path]) -> Net:
+def _load(variant: Variant, weights: Path, files: Mapping[bool, Path]) -> Net | None:
+    """None for a precision that there is none of here, which is said."""
     path = files[variant.int8] if variant.framework in _ONNX else weights
-    return framework.load(variant.framework, path, preset=variant.preset)
+    try:
+        return framework.load(variant.framework, path, preset=variant.preset)
+    except UserError as error:
+        if variant.preset.precision == "float32":
+            raise
+        sys.stderr.write(f"left out: {error}\n")
+        return None
 
 
 def precision(net: Net, decoder: str, scenes: Data, pictures: Sequence[np.ndarray]) -> float:

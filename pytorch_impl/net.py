@@ -48,7 +48,7 @@ class LoadedNet:
             keep_freed()
         if preset.compiled:
             _compile(self.network)
-        elif self.device.type == "cpu" and torch.backends.mkldnn.is_available() and hasattr(info.spec, "rows"):
+        elif self.device.type == "cpu" and _packs(self.dtype) and hasattr(info.spec, "rows"):
             _pack(self.network, info.spec.rows())
 
     def __call__(self, images: np.ndarray, stages: bool = False) -> dict[str, np.ndarray]:
@@ -107,6 +107,13 @@ def _read_state(path: Path, model: str | None) -> tuple[Arrays, ModelInfo]:
         info = ModelInfo(spec, published(spec))
     check(arrays, info.spec, str(path))
     return arrays, info
+
+
+def _packs(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has packed convolutions of this type here; in bfloat16 it needs AVX-512 or its like."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _pack(network: nn.Module, rows: Sequence[Row]) -> None:

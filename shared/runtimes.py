@@ -80,6 +80,11 @@ def load_openvino(
     if device.upper() not in core.available_devices:
         have = ", ".join(name.lower() for name in core.available_devices)
         raise UserError(f"--device {device}: OpenVINO here runs on {have}; choose one")
+    if preset.precision == "bfloat16" and "BF16" not in core.get_property(device.upper(), "OPTIMIZATION_CAPABILITIES"):
+        raise UserError(
+            "--precision bfloat16: OpenVINO has none on this processor, and would run float32; leave it out, or use "
+            "torch or keras"
+        )
     options = {"INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[preset.precision]}
     if preset.threads:
         options["INFERENCE_NUM_THREADS"] = str(preset.threads)

@@ -172,8 +172,23 @@ def test_openvino_gives_what_pytorch_gives_at_any_batch_and_size(small, tmp_path
     wrong = {**arrays, "conv3_1.weight": np.ascontiguousarray(arrays["conv3_1.weight"].swapaxes(2, 3))}
     other = frameworks.module("torch", "net").LoadedNet(wrong, info)
     assert difference(other(noise(1, 64, 80), stages=True), results[1, 64, 80]) > parity.GATE
-    half = frameworks.load("openvino", tmp_path / "n.onnx", preset=Preset("bfloat16", threads=1))
-    assert 10 * parity.GATE < difference(results[1, 64, 80], half(noise(1, 64, 80), stages=True)) < ROUGH
+
+
+@openvino
+def test_openvino_runs_bfloat16_or_says_that_the_processor_has_none(small, tmp_path):
+    import openvino
+
+    arrays, info = small("coco18", stages=2)
+    to_onnx.write(arrays, info, tmp_path / "n.onnx")
+    plain = frameworks.load("openvino", tmp_path / "n.onnx")(noise(1, 64, 80), stages=True)
+    preset = Preset("bfloat16", threads=1)
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(UserError, match="--precision bfloat16: OpenVINO has none on this processor"):
+            frameworks.load("openvino", tmp_path / "n.onnx", preset=preset)
+        return
+    half = frameworks.load("openvino", tmp_path / "n.onnx", preset=preset)(noise(1, 64, 80), stages=True)
+    assert 10 * parity.GATE < difference(plain, half) < ROUGH
 
 
 @openvino

@@ -34,6 +34,18 @@ def test_a_runtime_that_is_not_installed_is_left_out_and_named(monkeypatch, caps
     assert "left out: --framework openvino needs the package" in capsys.readouterr().err
 
 
+def test_a_precision_that_there_is_none_of_is_left_out_and_named(monkeypatch, capsys):
+    def load(name, path, preset):
+        raise UserError(f"--precision {preset.precision}: {name} has none on this processor")
+
+    monkeypatch.setattr(framework, "load", load)
+
+    assert inference._load(Variant("torch", Preset("bfloat16")), SHIPPED, {}) is None
+    assert "left out: --precision bfloat16: torch has none" in capsys.readouterr().err
+    with pytest.raises(UserError, match="--precision float32"):
+        inference._load(Variant("torch"), SHIPPED, {})
+
+
 @pytest.mark.slow
 def test_a_report_has_the_ap_and_the_time_of_each(monkeypatch):
     chosen = [Variant("torch"), Variant("torch", Preset(stages=1), batch=2), Variant("onnx", int8=True)]
