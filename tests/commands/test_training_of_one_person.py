@@ -37,12 +37,13 @@ from tests.commands.trainings import (
 pytestmark = pytest.mark.slow
 
 SMALL = ["size=64,64", "batch=4", "bf16=false", "schedule.warmup=0"]
+# Not narrower: oneDNN's gradient of a 1x1 kernel with stride 2 writes beyond its array for four channels, on AVX2.
 LPN = [  # Adam by the gradient itself: rounding alone decides on the sign of one that is zero
-    *SMALL, "width=0.0625", "optimizer.epsilon=1", "schedule.law=constant", "schedule.base=0.1", "steps=24",
+    *SMALL, "width=0.125", "optimizer.epsilon=1", "schedule.law=constant", "schedule.base=0.1", "steps=24",
 ]  # fmt: skip
 STILL = [*SMALL, "steps=1", "schedule.base=1e-12"]  # a step that leaves kernels where they are
 HRNET = [*STILL, "model=pose_hrnet_w18_v1", "width=0.125"]
-ON_MPII = [*STILL, "model=lpn_18h", "width=0.0625", "init=he"]
+ON_MPII = [*STILL, "model=lpn_18h", "width=0.125", "init=he"]
 LEARNT = ("running_mean", "running_var")  # what a step changes whatever its rate
 FIRST, LATER = 1e-5, 3e-4  # relative: norms enlarge float32's rounding of a loss with every step
 

@@ -32,8 +32,7 @@ SPEC = MobilenetV2SmallSpec()
 PAF, HEAT = list(SPEC.stage_outputs())[-2:]
 PHOTO = "000000463557"  # a photograph whose maps are insensitive to rounding
 EXACT_GATE = 1e-6  # in float64, for each field; 2e-7 is seen: the graph's epsilon is 0.001 in float32
-# The maps are float16, whose step is 1e-3 above 1; one of the 28 images has more of the publisher's own rounding.
-MAPS_GATE, MAPS_STEP = 2.5e-3, 5.1e-4
+MAPS_GATE, MAPS_STEP = 1e-3, 5.1e-4  # the maps are float16, whose step is 1e-3 above 1
 
 pytestmark = [
     pytest.mark.parity,
@@ -235,8 +234,8 @@ def test_float32_is_near_the_exact_value_for_a_photograph(framework):
     assert ratio(joined(net(framework)(images)), expected) < parity.GATE
 
 
-def differences(framework, file):
-    """Largest difference from the stored maps of one image.
+def differences(run, file):
+    """Largest difference of `run(images)` (N, 57, h, w) from the stored maps of one image.
 
     The image is resized by INTER_CUBIC to a height of 368 and the nearest multiple of 8 to the width of its aspect.
     """
@@ -244,21 +243,22 @@ def differences(framework, file):
         height, width = map(int, stored["input_hw"])
         orig_height, orig_width = map(int, stored["orig_hw"])
         assert (height, width) == (368, round(orig_width * 368 / orig_height / 8) * 8)
-        maps = net(framework)(photo(file.stem, height, width))
-        return max(float(np.abs(maps[field][0] - stored[field].astype(np.float32)).max()) for field in maps)
+        maps = {field: stored[field][None].astype(np.float32) for field in ("heat", "paf")}
+    return float(np.abs(run(photo(file.stem, height, width)) - joined(maps)).max())
+
+
+@cache
+def published_differences():
+    """What the publisher's own file makes of the images here: OpenCV's resize depends on the processor by a bit."""
+    return np.array([differences(published, file) for file in MAPS])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", ["torch", "keras"])
 def test_maps_of_coco_images_are_the_stored_ones(framework):
-    for file in MAPS[3:5]:
-        assert differences(framework, file) < MAPS_STEP
+    found = [differences(lambda images: joined(net(framework)(images)), file) for file in MAPS]
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("framework", ["torch", "keras"])
-def test_maps_of_all_coco_images_are_the_stored_ones(framework):
-    found = [differences(framework, file) for file in MAPS]
-
-    assert max(found) < MAPS_GATE
-    assert np.median(found) < MAPS_STEP
+    beyond = found - published_differences()
+    assert beyond.max() < MAPS_GATE
+    assert np.median(beyond) < MAPS_STEP
+    assert np.median(found) < 10 * MAPS_STEP
