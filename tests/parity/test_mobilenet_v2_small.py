@@ -6,7 +6,7 @@ reference evaluator, and each framework's float32 on images where rounding stays
 """
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -32,7 +32,8 @@ SPEC = MobilenetV2SmallSpec()
 PAF, HEAT = list(SPEC.stage_outputs())[-2:]
 PHOTO = "000000463557"  # a photograph whose maps are insensitive to rounding
 EXACT_GATE = 1e-6  # in float64, for each field; 2e-7 is seen: the graph's epsilon is 0.001 in float32
-MAPS_GATE, MAPS_STEP = 1e-3, 5.1e-4  # the maps are float16, whose step is 1e-3 above 1
+# The maps are float16, whose step is 1e-3 above 1; one of the 28 images has more of the publisher's own rounding.
+MAPS_GATE, MAPS_STEP = 2.5e-3, 5.1e-4
 
 pytestmark = [
     pytest.mark.parity,
@@ -253,12 +254,25 @@ def published_differences():
     return np.array([differences(published, file) for file in MAPS])
 
 
+def ours(framework, images):
+    return joined(net(framework)(images))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", ["torch", "keras"])
 def test_maps_of_coco_images_are_the_stored_ones(framework):
-    found = [differences(lambda images: joined(net(framework)(images)), file) for file in MAPS]
+    """But for an image where the publisher's own file is not: there no farther than that."""
+    found = np.array([differences(partial(ours, framework), file) for file in MAPS])
 
-    beyond = found - published_differences()
-    assert beyond.max() < MAPS_GATE
-    assert np.median(beyond) < MAPS_STEP
-    assert np.median(found) < 10 * MAPS_STEP
+    theirs = published_differences()
+    assert np.median(found) < MAPS_STEP
+    assert (found < np.where(theirs < MAPS_GATE, MAPS_GATE, theirs + 2 * MAPS_STEP)).all()
+    assert (found[3:5] < np.where(theirs[3:5] < MAPS_STEP, MAPS_STEP, theirs[3:5] + MAPS_STEP)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changed", [lambda images: images[..., ::-1], lambda images: np.roll(images, 1, axis=2)], ids=["colours", "a px"]
+)
+def test_maps_of_another_image_are_not_the_stored_ones(changed):
+    assert differences(lambda images: ours("torch", changed(images)), MAPS[3]) > 10 * MAPS_GATE

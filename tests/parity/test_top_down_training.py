@@ -3,7 +3,7 @@
 Their batch norms learn from a batch's own statistics, which enlarges rounding: in float32 a loss of these small
 networks is off by up to 1e-5, a gradient of either framework by a hundredth, and twenty steps of Adam make 1e-4 of
 that.  So twenty steps are compared in double precision, where the gates of OpenPose's networks hold with room, and in
-float32 what needs no luck: that a step in the middle of twenty is within them, at a rate that moves these weights by a
+float32 what needs no luck: every step of LPN and the median of HRNet's twenty, at a rate that moves these weights by a
 thousandth of their deviation, as the rate of OpenPose's test moves its own.  Double means all of it: of the 1e-5 that
 Keras loses of a step by a beta in float32, a PoseResNet makes 1e-3.
 """
@@ -32,6 +32,7 @@ STEPS = 20
 LOSS, GRADIENT = 1e-5, 1e-4  # relative; as a share of the tensor's largest
 RATE = 2.0**-17  # Adam does not step by rounding, and float32 has it exactly
 RATE_SINGLE, BATCH_SINGLE = 2.0**-20, 8
+OF_TWENTY = {"hrnet": np.median, "lpn": np.max}  # of the steps in float32: which is held to LOSS
 STATISTIC = 1e-3  # of what a norm has learnt; float32, through all norms before it, leaves 2e-4
 FRAMEWORKS = ("torch", "keras")
 
@@ -214,8 +215,8 @@ def test_in_float32_twenty_steps_have_the_same_losses(network, figure):
 
     found, other = (np.abs(theirs - torch) / torch for theirs in (keras, faster))
     figure(f"{network}, 20 steps in float32: loss {found.max():.1e}, half of the steps {np.median(found):.1e}")
-    assert np.median(found) <= LOSS
-    assert np.median(other) > 3 * LOSS
+    assert OF_TWENTY[network](found) <= LOSS
+    assert OF_TWENTY[network](other) > 3 * LOSS
 
 
 def check_statistics(recipe: Recipe, ours: Arrays, theirs: Arrays) -> None:
